@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import zipfile
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -166,33 +168,25 @@ class Motion:
             {**other.metadata, **self.metadata},
         )
 
-    def save(self, path: str | Path) -> None:
-        """Write an npz without pickle; the file appears under its name only when complete."""
-        path = Path(path)
-        temporary = path.with_name(path.name + ".part")
-        with open(temporary, "wb") as file:
-            np.savez_compressed(
-                file, format=np.array("understudy-motion-1"), fps=np.array(self.fps),
-                rotations=self.rotations.astype(np.float32), translation=self.translation.astype(np.float32),
-                expression=self.expression.astype(np.float32), contacts=self.contacts.astype(np.float32),
-                face_names=np.array(list(self.face), dtype="U64"),
-                face=np.stack(list(self.face.values()), 1).astype(np.float32) if self.face
-                else np.zeros((len(self), 0), np.float32),
-                metadata=np.array(json.dumps(self.metadata)),
-            )
-        temporary.replace(path)
+    def to_bytes(self) -> bytes:
+        """The content of a compressed npz without pickle."""
+        file = io.BytesIO()
+        np.savez_compressed(
+            file, format=np.array("understudy-motion-1"), fps=np.array(self.fps),
+            rotations=self.rotations.astype(np.float32), translation=self.translation.astype(np.float32),
+            expression=self.expression.astype(np.float32), contacts=self.contacts.astype(np.float32),
+            face_names=np.array(list(self.face), dtype="U64"),
+            face=np.stack(list(self.face.values()), 1).astype(np.float32) if self.face
+            else np.zeros((len(self), 0), np.float32),
+            metadata=np.array(json.dumps(self.metadata)),
+        )
+        return file.getvalue()
 
     @classmethod
-    def load(cls, path: str | Path) -> Motion:
-        """Read what :meth:`save` wrote.
-
-        :raises UnderstudyError: ``file_missing`` or ``file_invalid``.
-        """
-        path = Path(path)
-        if not path.is_file():
-            raise UnderstudyError("file_missing", f"There is no file {path}.", "Check the path.")
+    def from_bytes(cls, content: bytes, name: str = "The data") -> Motion:
+        """The inverse of :meth:`to_bytes`. :raises UnderstudyError: ``file_invalid``."""
         try:
-            with np.load(path, allow_pickle=False) as z:
+            with np.load(io.BytesIO(content), allow_pickle=False) as z:
                 if str(z["format"]) != "understudy-motion-1":
                     raise ValueError(f"format {z['format']}")
                 names = [str(n) for n in z["face_names"]]
@@ -200,8 +194,23 @@ class Motion:
                     float(z["fps"]), z["rotations"], z["translation"], z["expression"],
                     dict(zip(names, z["face"].T.copy(), strict=True)), z["contacts"], json.loads(str(z["metadata"])),
                 )
-        except (KeyError, ValueError, OSError, EOFError) as error:
+        except (KeyError, ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
             raise UnderstudyError(
-                "file_invalid", f"{path.name} is not a motion file of Understudy ({error}).",
+                "file_invalid", f"{name} is not a motion file of Understudy ({error}).",
                 "Choose a motion.npz that Understudy wrote, or import it as SMPL-X.",
             ) from error
+
+    def save(self, path: str | Path) -> None:
+        """Write :meth:`to_bytes` to a file, which appears under its name only when complete."""
+        path = Path(path)
+        temporary = path.with_name(path.name + ".part")
+        temporary.write_bytes(self.to_bytes())
+        temporary.replace(path)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Motion:
+        """Read what :meth:`save` wrote. :raises UnderstudyError: ``file_missing`` or ``file_invalid``."""
+        path = Path(path)
+        if not path.is_file():
+            raise UnderstudyError("file_missing", f"There is no file {path}.", "Check the path.")
+        return cls.from_bytes(path.read_bytes(), path.name)

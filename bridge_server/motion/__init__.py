@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The motion generator: tokenizer, text branch, audio branch, sampler, clean-up."""
