@@ -1,0 +1,16 @@
+# SPDX-License-Identifier: Apache-2.0
+# Everything is in tools/dev.py, which also runs without make: python tools/dev.py demo
+#
+#   make demo [AUDIO=my.wav] [DIRECTIONS=my.json] [CHARACTER=my.blend] [BLENDER=/path/to/blender] [OUT=folder] [SEED=7]
+#   make test [ARGS="-k wire"]     make test-all     make bench     make ui     make weights     make clean
+
+PYTHON ?= python3
+ifeq ($(OS),Windows_NT)
+  PYTHON := py -3.11
+endif
+
+export AUDIO DIRECTIONS CHARACTER BLENDER OUT SEED GENERATOR
+
+.PHONY: demo test test-all bench ui weights clean
+demo test test-all bench ui weights clean:
+	@$(PYTHON) tools/dev.py $@ $(ARGS)

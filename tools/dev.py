@@ -1,0 +1,115 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Everything one does with this repository, on Linux, macOS and Windows, with nothing but Python 3.11.
+
+    python tools/dev.py demo [--audio my.wav] [--directions my.json] [--character my.blend] [--blender /path/to/blender]
+    python tools/dev.py test [pytest arguments]
+    python tools/dev.py test-all | bench | ui | weights | clean
+
+The environments are made under .venv and .venv-blender on first use and updated when constraints.txt changes.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+import environments as env  # noqa: E402  (stands beside this file)
+
+BLENDER_VERSIONS = ("4.2.23", "4.5.15", "5.0.1")
+
+
+def run(command: list[str], **extra: str) -> int:
+    """Run from the repository's root with ``extra`` environment variables; the exit code."""
+    try:
+        return subprocess.run(command, cwd=env.ROOT, env={**os.environ, **extra}).returncode
+    except KeyboardInterrupt:
+        return 130
+
+
+def _blender_needed(arguments: list[str]) -> bool:
+    """A Blender of the user's own makes the wheel unnecessary."""
+    return not (os.environ.get("BLENDER") or any(a.split("=")[0] == "--blender" for a in arguments))
+
+
+def demo(arguments: list[str]) -> int:
+    """Speech and directions to a performing character: out/demo."""
+    python = env.ensure_bridge()
+    extra = {"UNDERSTUDY_BLENDER_PYTHON": str(env.ensure_blender())} if _blender_needed(arguments) else {}
+    return run([str(python), "-X", "utf8", "tools/demo.py", *arguments], **extra)
+
+
+def test(arguments: list[str]) -> int:
+    """All tests; those that import bpy run in Blender's Python."""
+    python, blender = env.ensure_bridge(), env.ensure_blender()
+    return run([str(python), "-m", "pytest", *arguments], UNDERSTUDY_BLENDER_PYTHON=str(blender))
+
+
+def test_all(arguments: list[str]) -> int:
+    """The tests against every supported version of Blender's module."""
+    python = env.ensure_bridge()
+    failed = []
+    for version in BLENDER_VERSIONS:
+        print(f"\n=== Blender {version} ===", flush=True)
+        blender = env.ensure_blender(version)
+        if run([str(python), "-m", "pytest", *arguments], UNDERSTUDY_BLENDER_PYTHON=str(blender)):
+            failed.append(version)
+    print(f"\nFailed with Blender {', '.join(failed)}" if failed else "\nPassed with every version of Blender", flush=True)
+    return bool(failed)
+
+
+def bench(arguments: list[str]) -> int:
+    """The table of benchmarks/results.json."""
+    python, blender = env.ensure_bridge(), env.ensure_blender()
+    return run([str(python), "-m", "benchmarks.run", *arguments], UNDERSTUDY_BLENDER_PYTHON=str(blender))
+
+
+def ui(arguments: list[str]) -> int:
+    """Pictures of the panel in a real Blender with a window."""
+    python, blender = env.ensure_bridge(), env.ensure_blender()
+    return run([str(python), "tools/ui.py", *arguments], UNDERSTUDY_BLENDER_PYTHON=str(blender))
+
+
+def weights(arguments: list[str]) -> int:
+    """Train the starter weights again from the data folder."""
+    return run([str(env.ensure_bridge()), "-m", "bridge_server", "train", "starter", *arguments])
+
+
+def clean(arguments: list[str]) -> int:
+    """Remove what was made: outputs and caches, with --all the environments too."""
+    folders = [env.ROOT / name for name in ("out", "build", "dist", ".pytest_cache", ".mypy_cache", ".hypothesis")]
+    folders += [p for room in ("shared", "bridge_server", "blender_addon", "tests", "tools", "benchmarks")
+                for p in (env.ROOT / room).rglob("__pycache__")]
+    if "--all" in arguments:
+        folders += [env.BRIDGE_ENV, *env.ROOT.glob(".venv-blender*")]
+    for folder in folders:
+        shutil.rmtree(folder, ignore_errors=True)
+    return 0
+
+
+COMMANDS = {"demo": demo, "test": test, "test-all": test_all, "bench": bench, "ui": ui, "weights": weights, "clean": clean}
+
+
+def main(arguments: list[str]) -> int:
+    """:returns: the exit code."""
+    if not arguments or arguments[0] not in COMMANDS:
+        print(__doc__.strip() if __doc__ else "", file=sys.stderr)
+        for name, command in COMMANDS.items():
+            print(f"  {name:9} {(command.__doc__ or '').strip()}", file=sys.stderr)
+        return 0 if arguments[:1] in (["-h"], ["--help"]) else 2
+    try:
+        return COMMANDS[arguments[0]](arguments[1:])
+    except env.SetupError as error:
+        print(f"\n{error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
