@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Eyes: blinks at natural rates that fall into pauses, small saccades, and gaze at a target."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from bridge_server.face.prosody import Prosody, noise
+
+__all__ = ["BLINKS_PER_MINUTE", "EYE_RANGE", "blink_curve", "blink_times", "gaze_curves", "saccades"]
+
+BLINKS_PER_MINUTE: Final = 16.0
+"""People in conversation blink 10 to 25 times a minute (Bentivoglio et al. 1997)."""
+EYE_RANGE: Final = np.radians(30.0)
+"""Turn of the eye, radians, at which an ``eyeLook`` curve is 1."""
+_CLOSE, _SHUT, _OPEN = 0.08, 0.045, 0.17
+
+
+def blink_times(prosody: Prosody, duration: float, seed: int) -> np.ndarray:
+    """(K,) seconds at which the lids meet.
+
+    Intervals are drawn from a gamma distribution; a blink that falls within 0.6 s of the start of a pause is
+    moved there, because speakers blink as they finish a phrase.
+    """
+    rng = np.random.default_rng((seed & 0xFFFFFFFFFFFFFFFF, 1))
+    found: list[float] = []
+    t = float(rng.uniform(0.6, 2.5))
+    while t < duration:
+        starts = prosody.pauses[:, 0] + 0.08
+        nearest = starts[np.argmin(np.abs(starts - t))] if len(starts) else np.inf
+        moved = float(nearest) if abs(nearest - t) < 0.6 and nearest > (found[-1] + 0.7 if found else 0.3) else t
+        found.append(moved)
+        if rng.random() < 0.08:  # now and then two in a row
+            found.append(moved + float(rng.uniform(0.34, 0.45)))
+        t = max(t, found[-1]) + 0.9 + float(rng.gamma(2.2, (60 / BLINKS_PER_MINUTE * 1.08 - 0.9) / 2.2))
+    return np.array([b for b in found if b < duration - 0.05])
+
+
+def blink_curve(times: np.ndarray, blinks: np.ndarray) -> np.ndarray:
+    """(T,) lid closure: fast down, shut for a frame, slower up."""
+    out = np.zeros(len(times))
+    for b in blinks:
+        first, last = np.searchsorted(times, (b - _CLOSE - _SHUT, b + _SHUT + _OPEN))
+        t = times[first:last] - b
+        down = 0.5 * (1 + np.cos(np.pi * np.clip((-t - _SHUT / 2) / _CLOSE, 0, 1)))
+        up = 0.5 * (1 + np.cos(np.pi * np.clip((t - _SHUT / 2) / _OPEN, 0, 1)))
+        out[first:last] = np.maximum(out[first:last], np.where(t < 0, down, up))
+    return out
+
+
+def saccades(times: np.ndarray, duration: float, seed: int) -> np.ndarray:
+    """(T, 2) yaw to the left and pitch up, radians: small jumps between fixations of 0.3 to 3 s.
+
+    Two thirds come back to the target. A jump takes 21 ms plus 2.2 ms per degree (the main sequence), which at
+    30 frames a second is one frame.
+    """
+    rng = np.random.default_rng((seed & 0xFFFFFFFFFFFFFFFF, 2))
+    out = np.zeros((len(times), 2))
+    t, place = float(rng.uniform(0.3, 1.2)), np.zeros(2)
+    while t < duration:
+        aside = rng.random() < 0.34
+        target = rng.normal(0, (np.radians(5.0), np.radians(2.5))) if aside else rng.normal(0, np.radians(0.7), 2)
+        target = np.clip(target, -np.radians(12), np.radians(12))
+        seconds = 0.021 + 0.0022 * np.degrees(np.abs(target - place).max())
+        phase = np.clip((times - t) / seconds, 0, 1)
+        out += (phase * phase * (3 - 2 * phase))[:, None] * (target - place)
+        place = target
+        t += float(np.clip(rng.gamma(1.8, 0.6 if not aside else 0.35), 0.25, 3.0))
+    drift = np.stack((noise(times, seed, 21, 0.7), noise(times, seed, 22, 0.7)), axis=1)
+    return out + drift * np.radians(0.15)
+
+
+def gaze_curves(yaw: np.ndarray, pitch: np.ndarray) -> dict[str, np.ndarray]:
+    """The eight ``eyeLook`` curves of both eyes turned alike.
+
+    :param yaw: (T,) radians to the character's left.
+    :param pitch: (T,) radians up.
+    """
+    left, up = np.asarray(yaw) / EYE_RANGE, np.asarray(pitch) / EYE_RANGE
+    curves = {"eyeLookOutLeft": left, "eyeLookInLeft": -left, "eyeLookInRight": left, "eyeLookOutRight": -left,
+              "eyeLookUpLeft": up, "eyeLookUpRight": up, "eyeLookDownLeft": -up, "eyeLookDownRight": -up}
+    return {name: np.clip(value, 0, 1) for name, value in curves.items()}
