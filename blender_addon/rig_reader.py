@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Reads the rest data of armature objects; never changes them."""
+"""Reads the rest data of armature objects and recognises their rigs; never changes them."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ import bpy
 import numpy as np
 
 from .core.retarget.rig import RigRest
+from .core.rigs.detect import detect_rest
+from .core.rigs.mapping import Mapping
 from .shared.errors import UnderstudyError
 
-__all__ = ["read_rig"]
+__all__ = ["describe", "detect_rig", "read_rig"]
 
 
 def _ordered(bones: "bpy.types.ArmatureBones") -> list["bpy.types.Bone"]:
@@ -50,3 +52,16 @@ def read_rig(armature: "bpy.types.Object") -> RigRest:
         rotation_modes=tuple(pose[bone.name].rotation_mode for bone in bones),
         constrained=np.array([any(not c.mute and c.influence > 0 for c in pose[bone.name].constraints) for bone in bones]),
     )
+
+
+def detect_rig(armature: "bpy.types.Object") -> Mapping:
+    """Which bone is which, by names and structure.
+
+    :raises UnderstudyError: ``character_missing`` or ``rig_unknown``, with a sentence that says what is lacking.
+    """
+    return detect_rest(read_rig(armature))
+
+
+def describe(mapping: Mapping) -> str:
+    """One line for the panel, as in "Mixamo · 52/52 bones"."""
+    return mapping.summary
