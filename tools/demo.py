@@ -7,6 +7,7 @@ Run by ``tools/dev.py demo`` in the bridge's Python. The bridge and Blender are 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import signal
 import subprocess
@@ -14,6 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,7 +23,7 @@ ROOT: Final = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(Path(__file__).resolve().parent)]
 
 from blender_side import BlenderSide, find_blender  # noqa: E402  (stand beside this file)
-from demo_report import Progress, contact_sheet, ensure_sound, print_summary  # noqa: E402
+from demo_report import Progress, contact_sheet, cut_speech, ensure_sound, print_summary  # noqa: E402
 from shared import timeline  # noqa: E402
 from shared.errors import UnderstudyError  # noqa: E402
 from shared.motion import Motion  # noqa: E402
@@ -70,7 +72,25 @@ def check_inputs(options: argparse.Namespace) -> list[timeline.Direction]:
         raise UnderstudyError("request_invalid", f"{options.preview_size!r} is not a picture size.",
                               "Write it as 640x360.") from None
     options.preview_size = (max(16, width // 2 * 2), max(16, height // 2 * 2))
-    return timeline.check(timeline.load(options.directions)) if options.directions else []
+    if options.seconds is not None and options.seconds <= 0:
+        raise UnderstudyError("request_invalid", "Nothing lasts less than a moment.", "Give --seconds a number above 0.")
+    directions = timeline.check(timeline.load(options.directions)) if options.directions else []
+    return directions if options.seconds is None else [
+        replace(d, end=min(d.end, options.seconds)) for d in directions if d.start < options.seconds - 0.2]
+
+
+def prepare_inputs(options: argparse.Namespace, directions: list[timeline.Direction], work: Path) -> tuple[Path, Path | None]:
+    """Speech and directions as files for Blender; shortened ones where only the beginning is wanted."""
+    audio = Path(options.audio).resolve()
+    if options.seconds is None:
+        return audio, Path(options.directions).resolve() if options.directions else None
+    short = work / f"{audio.stem}.wav"
+    cut_speech(audio, short, options.seconds)
+    if not directions:
+        return short, None
+    file = work / "directions.json"
+    file.write_text(json.dumps(timeline.to_json(directions)), encoding="utf-8")
+    return short, file
 
 
 class Bridge:
@@ -117,17 +137,16 @@ def perform(options: argparse.Namespace, directions: list[timeline.Direction], w
     out.mkdir()
     state = work / "state"
     state.mkdir()
+    audio, asked = prepare_inputs(options, directions, work)
     bridge = Bridge(state, options.generator)
     try:
         blender = find_blender(options.blender, ROOT)
         progress.stage("starting the bridge")
         job: dict[str, Any] = {
-            "root": str(ROOT), "out": str(out), "audio": str(Path(options.audio).resolve()),
-            "directions": str(Path(options.directions).resolve()) if options.directions else None,
+            "root": str(ROOT), "out": str(out), "audio": str(audio), "directions": str(asked) if asked else None,
             "character": str(Path(options.character).resolve()) if options.character else None,
-            "seed": options.seed, "seconds": options.seconds, "size": options.preview_size,
+            "seed": options.seed, "size": options.preview_size, "engine": blender.preview_engine(work),
         }
-        job["engine"] = blender.preview_engine(work)
         bridge.wait_ready()
         progress.stage("starting Blender")
         side = BlenderSide(blender, ROOT / "tools/demo_scene.py", job, work, {"UNDERSTUDY_STATE_DIR": str(state)})
@@ -136,7 +155,7 @@ def perform(options: argparse.Namespace, directions: list[timeline.Direction], w
         bridge.stop()
     progress.stage("writing the contact sheet")
     motion = Motion.load(out / "motion.npz")
-    ensure_sound(out / "demo.mp4", Path(options.audio))
+    ensure_sound(out / "demo.mp4", audio)
     contact_sheet(out / "demo.mp4", directions, motion.duration, out / "contact_sheet.png")
     progress.done()
     target = Path(options.out).resolve()

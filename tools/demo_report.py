@@ -6,6 +6,7 @@ from __future__ import annotations
 import shutil
 import sys
 import time
+import wave
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -18,7 +19,7 @@ from shared import timeline
 from shared.errors import UnderstudyError
 from shared.motion import Motion
 
-__all__ = ["Progress", "caption", "contact_sheet", "ensure_sound", "print_summary"]
+__all__ = ["Progress", "caption", "contact_sheet", "cut_speech", "ensure_sound", "print_summary"]
 
 PICTURES: Final = 12
 COLUMNS: Final = 4
@@ -132,6 +133,26 @@ def contact_sheet(film: Path, directions: list[timeline.Direction], duration: fl
             colour = (150, 155, 165) if words == SPEECH_ALONE else (235, 235, 235)
             draw.text((x + 82, y + height + 4 + 20 * k), line, font=small, fill=colour)
     sheet.save(path)
+
+
+def cut_speech(source: Path, target: Path, seconds: float) -> None:
+    """The first seconds of a sound file as 48 kHz mono WAV.
+
+    :raises UnderstudyError: ``audio_unreadable``.
+    """
+    try:
+        with av.open(str(source)) as sound:
+            resampler = av.AudioResampler(format="s16", layout="mono", rate=48_000)
+            parts = [piece.to_ndarray()[0] for frame in sound.decode(audio=0) for piece in resampler.resample(frame)]
+    except (av.FFmpegError, IndexError) as error:
+        raise UnderstudyError("audio_unreadable", f"{source.name} cannot be read as sound.",
+                              "Choose a sound file such as WAV, FLAC, MP3 or OGG.") from error
+    samples = np.concatenate(parts)[: round(seconds * 48_000)] if parts else np.zeros(0, np.int16)
+    with wave.open(str(target), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(48_000)
+        file.writeframes(samples.astype("<i2").tobytes())
 
 
 def ensure_sound(film: Path, speech: Path) -> None:

@@ -96,11 +96,10 @@ def perform(job: dict[str, Any]) -> dict[str, Any]:
     operate(bpy.ops.understudy.set_audio, filepath=job["audio"])
     if job["directions"]:
         operate(bpy.ops.understudy.import_directions, filepath=job["directions"])
-    if job["seconds"]:
-        settings.duration = job["seconds"]
 
     def report(stage: str, fraction: float, eta: float | None) -> None:
-        emit("progress", name=stage, fraction=fraction, eta=eta)
+        if stage != "done":
+            emit("progress", name=stage, fraction=fraction, eta=eta)
 
     emit("stage", name="asking the bridge")
     action = batch.perform_blocking(bpy.context, progress=report)

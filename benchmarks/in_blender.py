@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the add-on takes inside Blender, measured in Blender's Python by ``blender_side.py``."""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import subprocess
+from pathlib import Path
+from typing import Final
+
+from shared.errors import UnderstudyError
+
+from .results import Result
+
+__all__ = ["measure"]
+
+ROOT: Final = Path(__file__).resolve().parent.parent
+MARK: Final = "@result "
+
+
+def _python() -> str:
+    return os.environ.get("UNDERSTUDY_BLENDER_PYTHON") or str(ROOT / ".venv-blender/bin/python")
+
+
+def _run(what: str) -> float:
+    """One measurement in a fresh process."""
+    done = subprocess.run([_python(), "-X", "utf8", str(ROOT / "benchmarks/blender_side.py"), what], capture_output=True,
+                          text=True, cwd=ROOT, timeout=600)
+    line = next((x for x in done.stdout.splitlines() if x.startswith(MARK)), None)
+    if line is None:
+        raise UnderstudyError("internal", f"The measurement {what} in Blender ended with exit code {done.returncode}: "
+                              f"{(done.stderr or done.stdout).strip().splitlines()[-1:]}", "Run python tools/dev.py test first.")
+    return float(json.loads(line[len(MARK):]))
+
+
+def measure() -> list[Result]:
+    """Results of the add-on, each the median of several processes."""
+    register = statistics.median(_run("register") for _ in range(5))
+    keys = statistics.median(_run("keys") for _ in range(3))
+    return [Result.of("retarget_keys_1800x55_seconds", keys, "s", 0.5), Result.of("register_ms", register * 1e3, "ms", 50.0)]
