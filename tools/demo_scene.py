@@ -89,7 +89,7 @@ def perform(job: dict[str, Any]) -> dict[str, Any]:
         select(armature)
         scene.understudy.character = armature
     else:
-        bpy.ops.understudy.add_character()
+        operate(bpy.ops.understudy.add_character)
         armature = scene.understudy.character
     settings = armature.understudy
     settings.seed = job["seed"]
@@ -133,8 +133,9 @@ def operate(operator: Any, **values: Any) -> None:
     try:
         result = operator(**values)
     except RuntimeError as error:
-        text = str(error).replace("Error: ", "").strip()
-        raise UnderstudyError("request_invalid", text, "") from error
+        if "Traceback" in str(error):
+            raise
+        raise UnderstudyError("request_invalid", str(error).replace("Error: ", "").strip(), "") from error
     if "FINISHED" not in result:
         raise UnderstudyError("internal", f"{operator.idname_py()} did not finish.", "")
 
@@ -156,7 +157,9 @@ def main() -> int:
         emit("error", **error.to_json())
     except Exception as error:  # the last resort of a process: say what it was, keep the trace in the log
         traceback.print_exc()
-        emit("error", code="internal", message=f"The Blender side failed ({type(error).__name__}: {error}).",
+        # an operator's exception arrives with its whole trace as text: the line that says what it was is near the end
+        lines = [x.strip() for x in str(error).splitlines() if x.strip() and not x.startswith("Location:")] or [""]
+        emit("error", code="internal", message=f"The Blender side failed ({type(error).__name__}: {lines[-1].rstrip('.')}).",
              fix="Run it again; if it fails again, report it with this sentence.", retryable=False)
     return code
 
