@@ -15,7 +15,7 @@ from .protocol import Message, new_id
 from .schema import problem
 from .timeline import Direction
 
-__all__ = ["MAX_SECONDS", "MOTION_REQUEST_SCHEMA", "MotionRequest", "motion_from_message", "motion_to_buffers"]
+__all__ = ["MAX_SECONDS", "MOTION_REQUEST_SCHEMA", "MotionRequest", "check_request", "motion_from_message", "motion_to_buffers"]
 
 MAX_SECONDS: Final = 3600.0
 """Longest performance of one request, seconds."""
@@ -97,6 +97,20 @@ class MotionRequest:
             raise UnderstudyError("request_invalid", "The audio did not arrive as the bytes of a file.",
                                   "Send the file's bytes as one uint8 buffer named audio.")
         return request
+
+
+def check_request(request: MotionRequest) -> None:
+    """Refuse a request that says neither what to perform nor for how long, or that asks for more than the limit.
+
+    :raises UnderstudyError: ``audio_missing`` or ``request_invalid``.
+    """
+    enabled = [d for d in request.directions if d.enabled]
+    if request.audio is None and not enabled and not request.duration:
+        raise UnderstudyError("audio_missing", "There is neither speech nor a direction to perform.",
+                              "Choose a sound, or write a direction on the timeline.")
+    if request.audio is None and request.duration is None and max(d.end for d in enabled) > MAX_SECONDS:
+        raise UnderstudyError("request_invalid", f"The last direction ends after the {MAX_SECONDS / 60:.0f} minutes "
+                              "that one performance can have.", "Perform the shot in parts.")
 
 
 def motion_to_buffers(motion: Motion) -> tuple[dict[str, Any], dict[str, np.ndarray]]:

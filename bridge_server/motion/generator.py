@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Any, Final, Protocol
 
@@ -69,6 +70,8 @@ def available() -> dict[str, Any]:
 def load(name: str = DEFAULT, weights: str = "starter", device: str = "cpu") -> Generator:
     """Make a generator: its entry point is a callable ``(weights, device) -> Generator``.
 
+    :param name: the built-in one, an entry point, or ``module:attribute`` for one that is not packaged.
+
     :raises UnderstudyError: ``unsupported`` for an unknown name, or what the generator raises about its weights.
     """
     if name == DEFAULT:
@@ -76,6 +79,14 @@ def load(name: str = DEFAULT, weights: str = "starter", device: str = "cpu") -> 
         from bridge_server.motion.versa import VersaGenerator
 
         return VersaGenerator(weights, device)
+    if ":" in name:
+        module, _, attribute = name.partition(":")
+        try:
+            factory = getattr(import_module(module), attribute)
+        except (ImportError, AttributeError) as error:
+            raise UnderstudyError("unsupported", f"There is no motion generator {name!r} ({error}).",
+                                  "Check the name, and that its package is installed.") from error
+        return factory(weights, device)
     found = available()
     if name not in found:
         raise UnderstudyError("unsupported", f"There is no motion generator named {name!r}.",

@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``understudy serve``."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from bridge_server.cli import options
+from bridge_server.service.life import logging_to
+from bridge_server.service.server import serve
+from bridge_server.service.settings import Settings
+
+__all__ = ["add_parser"]
+
+
+def add_parser(subparsers: Any) -> None:
+    """Register the command."""
+    parser = subparsers.add_parser("serve", help="run a bridge in this terminal", description="Run a bridge until it is stopped.")
+    options.add_state(parser)
+    options.add_model(parser)
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1)")
+    parser.add_argument("--port", type=_port, default=0, help="port, 0 for a free one (default: 0)")
+    parser.add_argument("--parent-pid", type=int, metavar="PID", help="stop when this process has gone")
+    parser.add_argument("--queue-limit", type=_positive, default=64, help="jobs that may wait (default: 64)")
+    parser.add_argument("--verbose", action="store_true", help="log to the terminal as well")
+    parser.set_defaults(run=run)
+
+
+def _port(text: str) -> int:
+    if not 0 <= (port := int(text)) <= 65535:
+        raise argparse.ArgumentTypeError("a port lies from 0 to 65535")
+    return port
+
+
+def _positive(text: str) -> int:
+    if (number := int(text)) < 1:
+        raise argparse.ArgumentTypeError("at least 1")
+    return number
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the bridge; returns its exit code."""
+    settings = Settings(
+        state_dir=options.folder(arguments), host=arguments.host, port=arguments.port, device=arguments.device,
+        parent_pid=arguments.parent_pid, generator=arguments.generator, weights=arguments.weights,
+        queue_limit=arguments.queue_limit,
+    )
+    with logging_to(settings.log_file, verbose=arguments.verbose):
+        return serve(settings, say=lambda line: print(line, flush=True))
