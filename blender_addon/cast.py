@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The character: which armature performs, what rig it is, and where failures about it are told."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import bpy
+from bpy.props import PointerProperty
+
+from . import compat, session
+from .shared.errors import UnderstudyError
+
+if TYPE_CHECKING:
+    from .core.rigs.mapping import Mapping
+
+__all__ = ["CLASSES", "NO_CHARACTER", "SceneSettings", "active", "cannot_write", "clear_notice", "draw", "fps", "mapping_of",
+           "origin", "refuse"]
+
+NO_CHARACTER = "No character chosen: pick an armature, or add a character"
+
+_mappings: "dict[int, tuple[int, Mapping]]" = {}
+"""Mapping per character (session uid), with a hash of what it was made from."""
+
+
+def _is_armature(self: Any, candidate: bpy.types.Object) -> bool:
+    return candidate.type == "ARMATURE"
+
+
+class SceneSettings(bpy.types.PropertyGroup):
+    """What the sidebar shows in a scene."""
+
+    character: PointerProperty(
+        name="Character", type=bpy.types.Object, poll=_is_armature, description="The armature that performs")
+
+
+def active(context: bpy.types.Context) -> Any:
+    """The chosen character, or the active armature where none is chosen, or None."""
+    scene = context.scene
+    chosen = scene.understudy.character if scene is not None else None
+    if chosen is not None and chosen.name in bpy.data.objects and chosen.type == "ARMATURE":
+        return chosen
+    candidate = getattr(context, "object", None)
+    return candidate if candidate is not None and candidate.type == "ARMATURE" else None
+
+
+def fps(scene: Any) -> float:
+    """Frames per second of the scene."""
+    return float(scene.render.fps / scene.render.fps_base)
+
+
+def origin(context: bpy.types.Context, character: Any) -> float:
+    """The frame at which the character's performance begins: that of its sound, or the scene's first."""
+    from . import speech
+
+    return speech.origin(context, character)
+
+
+def mapping_of(character: Any) -> "Mapping":
+    """How the rig's bones stand for the body's joints; kept until its bones change.
+
+    :raises UnderstudyError: ``rig_unknown`` with the reason.
+    """
+    bones = character.data.bones
+    uid = compat.session_uid(character)
+    made_from = hash(tuple(b.name for b in bones))
+    kept = _mappings.get(uid)
+    if kept is None or kept[0] != made_from:
+        from . import rig_reader
+        from .core.rigs.detect import detect
+
+        rig = rig_reader.read_rig(character)
+        kept = (made_from, detect(rig.names, rig.parents, rig))
+        _mappings[uid] = kept
+    return kept[1]
+
+
+def forget_mappings() -> None:
+    """After another file was loaded, uids name other things."""
+    _mappings.clear()
+
+
+def refuse(operator: bpy.types.Operator, character: Any, error: UnderstudyError) -> set[str]:
+    """Tell a failure in the panel and in the operator's report; returns ``{"CANCELLED"}``."""
+    session.tell(character, error)
+    operator.report({"ERROR"}, str(error))
+    return {"CANCELLED"}
+
+
+def clear_notice(character: Any) -> None:
+    """A success wipes out what the panel said about the last failure."""
+    session.tell(character, None)
+
+
+def cannot_write(path: Path, error: OSError) -> UnderstudyError:
+    """The sentence for a file that cannot be written."""
+    return UnderstudyError("file_invalid", f"{path.name} cannot be written ({error.strerror or error}).",
+                           "Choose another folder, or check its permissions.")
+
+
+class UNDERSTUDY_OT_add_character(bpy.types.Operator):
+    """Add a neutral figure that can perform at once"""
+
+    bl_idname = "understudy.add_character"
+    bl_label = "Add Understudy Character"
+    bl_options = {"REGISTER", "UNDO"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        """A figure is added in Object Mode only."""
+        if context.mode != "OBJECT":
+            cls.poll_message_set("Leave the present mode for Object Mode first")
+            return False
+        return True
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        """Build the figure and choose it."""
+        from .character import add_character
+
+        character = add_character(context)
+        context.scene.understudy.character = character
+        return {"FINISHED"}
+
+
+def draw(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
+    """The line with the character and its rig."""
+    settings = context.scene.understudy
+    row = layout.row(align=True)
+    row.prop(settings, "character", text="")
+    row.operator("understudy.add_character", text="", icon="ADD")
+    character = active(context)
+    if character is None:
+        layout.label(text="Pick an armature, or add a character", icon="INFO")
+        return
+    try:
+        mapping = mapping_of(character)
+    except UnderstudyError as error:
+        layout.label(text=error.message, icon="ERROR")
+        return
+    layout.label(text=mapping.summary, icon="ARMATURE_DATA")
+
+
+def menu(self: Any, context: bpy.types.Context) -> None:
+    """The entry in Add, Armature."""
+    self.layout.operator("understudy.add_character", text="Understudy Character", icon="OUTLINER_OB_ARMATURE")
+
+
+CLASSES = (SceneSettings, UNDERSTUDY_OT_add_character)

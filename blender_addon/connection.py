@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The bridge as the artist sees it: a line that says how it is, one button to start and stop, one to check."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import bpy
+
+from . import log, preferences, session
+from .shared.errors import UnderstudyError
+
+__all__ = ["CLASSES", "draw"]
+
+_CHECK = ("import importlib.util as u, sys; "
+          "m=[n for n in ('numpy','zmq','torch','transformers','av','safetensors') if u.find_spec(n) is None]; "
+          "print(sys.version.split()[0], *m)")
+CHECK_SECONDS = 30
+
+
+def _status(state: str, link: Any) -> tuple[str, str]:
+    """Words and icon for the state of the link."""
+    if state == "ready":
+        return f"Ready · {link.device}" if link.device else "Ready", "CHECKMARK"
+    if state == "starting":
+        return f"Starting, {link.process.seconds_starting:.0f} s", "SORTTIME"
+    if state == "connecting":
+        return "Connecting", "SORTTIME"
+    if state == "failed":
+        return "Failed", "ERROR"
+    return "Off (starts when needed)" if preferences.get().auto_start else "Off", "RADIOBUT_OFF"
+
+
+class UNDERSTUDY_OT_start_bridge(bpy.types.Operator):
+    """Start the bridge, or connect to the one that runs"""
+
+    bl_idname = "understudy.start_bridge"
+    bl_label = "Start Bridge"
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        """Whether it is not running yet."""
+        if session.link_state()[0] in ("starting", "connecting", "ready"):
+            cls.poll_message_set("The bridge is running")
+            return False
+        return True
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        """With a window it comes up by and by; in the background it is waited for."""
+        try:
+            link = session.desk().link
+            link.want(start=True)
+            while bpy.app.background and link.state in ("starting", "connecting"):
+                session.pump(0.1)
+            if link.state == "failed" and link.error is not None:
+                raise link.error
+        except UnderstudyError as error:
+            session.tell(None, error)
+            self.report({"ERROR"}, str(error))
+            return {"CANCELLED"}
+        session.tell(None, None)
+        session.keep_pumping()
+        return {"FINISHED"}
+
+
+class UNDERSTUDY_OT_stop_bridge(bpy.types.Operator):
+    """Disconnect from the bridge, and end it if this Blender started it"""
+
+    bl_idname = "understudy.stop_bridge"
+    bl_label = "Stop Bridge"
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        """Whether there is something to stop."""
+        if session.link_state()[0] in ("off", "failed"):
+            cls.poll_message_set("The bridge is not running")
+            return False
+        return True
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        """Stop it; open performances end with a sentence."""
+        desk = session.desk()
+        desk.link.stop()
+        session.pump()
+        return {"FINISHED"}
+
+
+class UNDERSTUDY_OT_check_bridge(bpy.types.Operator):
+    """Look whether the bridge's Python has what the bridge needs"""
+
+    bl_idname = "understudy.check_bridge"
+    bl_label = "Check the Bridge's Python"
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        """Ask that Python itself."""
+        from .core.bridge_process import find_command
+
+        try:
+            chosen = preferences.get()
+            command = find_command(bpy.path.abspath(chosen.bridge_python), bpy.path.abspath(chosen.bridge_folder), (),
+                                   session.source_root())
+            flags = subprocess.CREATE_NO_WINDOW if sys.platform == "win32" else 0
+            done = subprocess.run([str(command.python), "-c", _CHECK], capture_output=True, text=True, timeout=CHECK_SECONDS,
+                                  check=False, creationflags=flags, cwd=command.folder)
+        except UnderstudyError as error:
+            self.report({"ERROR"}, str(error))
+            return {"CANCELLED"}
+        except (OSError, subprocess.TimeoutExpired) as error:
+            self.report({"ERROR"}, f"The bridge's Python cannot be run ({error}). Choose another one.")
+            return {"CANCELLED"}
+        version, *missing = done.stdout.split() or ["?"]
+        if done.returncode != 0:
+            self.report({"ERROR"}, f"{command.python} does not run: {done.stderr.strip().splitlines()[-1:]}")
+            return {"CANCELLED"}
+        if missing:
+            self.report({"ERROR"}, f"Python {version} lacks {', '.join(missing)}. Install the bridge into it with: "
+                                   f"{command.python} -m pip install understudy")
+            return {"CANCELLED"}
+        self.report({"INFO"}, f"Python {version} has what the bridge needs")
+        return {"FINISHED"}
+
+
+class UNDERSTUDY_OT_open_log(bpy.types.Operator):
+    """Open the bridge's log file"""
+
+    bl_idname = "understudy.open_log"
+    bl_label = "Open Log"
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        """In the system's own viewer."""
+        link = session.link_state()[1]
+        candidates = ([Path(link.log_path)] if link else []) + [log.log_file().with_name("bridge.log"), log.log_file()]
+        found = next((p for p in candidates if p.is_file()), None)
+        if found is None:
+            self.report({"INFO"}, "There is no log yet")
+            return {"CANCELLED"}
+        bpy.ops.wm.path_open(filepath=str(found))
+        return {"FINISHED"}
+
+
+def draw(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
+    """The bridge's line."""
+    state, link = session.link_state()
+    text, icon = _status(state, link)
+    row = layout.row(align=True)
+    row.label(text=f"Bridge: {text}", icon=icon)
+    if state in ("off", "failed"):
+        row.operator("understudy.start_bridge", text="", icon="PLAY")
+    else:
+        row.operator("understudy.stop_bridge", text="", icon="SNAP_FACE")
+    row.operator("understudy.open_log", text="", icon="TEXT")
+
+
+CLASSES = (UNDERSTUDY_OT_start_bridge, UNDERSTUDY_OT_stop_bridge, UNDERSTUDY_OT_check_bridge, UNDERSTUDY_OT_open_log)

@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The sidebar of the 3D viewport, in the order of the work."""
+
+import textwrap
+
+import bpy
+
+from . import cast, compat, connection, directions, exports, performance, session, speech
+
+__all__ = ["CLASSES"]
+
+
+def _notice(layout: bpy.types.UILayout, context: bpy.types.Context, uid: int) -> None:
+    """The last failure, in lines that fit the sidebar."""
+    error = session.notices.get(uid)
+    if error is None:
+        return
+    box = layout.box()
+    # about 7 pixels a letter at a scale of 1; there is no call that measures a label
+    scale = context.preferences.system.ui_scale
+    width = max(20, int(context.region.width / (7 * scale)) - 6) if context.region else 40
+    for n, sentence in enumerate(s for s in (error.message, error.fix) if s):
+        for line, text in enumerate(textwrap.wrap(sentence, width)):
+            box.label(text=text, icon=("ERROR", "INFO")[n] if line == 0 else "BLANK1")
+
+
+class _Sidebar:
+    bl_space_type = "VIEW_3D"
+    bl_region_type = "UI"
+    bl_category = "Understudy"
+
+
+class _OfCharacter(_Sidebar):
+    bl_parent_id = "UNDERSTUDY_PT_main"
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        """Shown once there is a character."""
+        return cast.active(context) is not None
+
+
+class UNDERSTUDY_PT_main(_Sidebar, bpy.types.Panel):
+    """Bridge and character."""
+
+    bl_label = "Understudy"
+
+    def draw(self, context: bpy.types.Context) -> None:
+        """Two lines, and what went wrong last."""
+        connection.draw(self.layout, context)
+        _notice(self.layout, context, 0)
+        cast.draw(self.layout, context)
+        character = cast.active(context)
+        if character is not None:
+            _notice(self.layout, context, compat.session_uid(character))
+
+
+class UNDERSTUDY_PT_speech(_OfCharacter, bpy.types.Panel):
+    """The sound."""
+
+    bl_label = "Speech"
+
+    def draw(self, context: bpy.types.Context) -> None:
+        """See :func:`.speech.draw`."""
+        speech.draw(self.layout, context, cast.active(context))
+
+
+class UNDERSTUDY_PT_directions(_OfCharacter, bpy.types.Panel):
+    """The strips as a list."""
+
+    bl_label = "Directions"
+
+    def draw(self, context: bpy.types.Context) -> None:
+        """See :func:`.directions.draw`."""
+        directions.draw(self.layout, context, cast.active(context))
+
+
+class UNDERSTUDY_PT_performance(_OfCharacter, bpy.types.Panel):
+    """Perform, progress, takes."""
+
+    bl_label = "Performance"
+
+    def draw(self, context: bpy.types.Context) -> None:
+        """See :func:`.performance.draw`."""
+        performance.draw(self.layout, context, cast.active(context))
+
+
+class UNDERSTUDY_PT_export(_OfCharacter, bpy.types.Panel):
+    """Files."""
+
+    bl_label = "Export"
+    bl_options = {"DEFAULT_CLOSED"}
+
+    def draw(self, context: bpy.types.Context) -> None:
+        """See :func:`.exports.draw`."""
+        exports.draw(self.layout, context, cast.active(context))
+
+
+CLASSES = (
+    UNDERSTUDY_PT_main, UNDERSTUDY_PT_speech, UNDERSTUDY_PT_directions, UNDERSTUDY_PT_performance, UNDERSTUDY_PT_export,
+)

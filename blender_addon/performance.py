@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The Perform button, its progress and its cancel."""
+
+from typing import Any
+
+import bpy
+
+from . import cast, compat, session, takes
+from .shared.errors import UnderstudyError
+
+__all__ = ["CLASSES", "draw", "reason_not_to_perform"]
+
+
+class UNDERSTUDY_OT_perform(bpy.types.Operator):
+    """Perform the directions and the speech as a new take (Esc cancels)"""
+
+    bl_idname = "understudy.perform"
+    bl_label = "Perform"
+    bl_options = {"REGISTER"}
+
+    _job_id = ""
+    _timer: Any = None
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        """Whether there is a character that is not performing already."""
+        reason = reason_not_to_perform(context)
+        if reason:
+            cls.poll_message_set(reason)
+        return not reason
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        """In the background: wait for the take. With a window: begin, and come back at once."""
+        character = cast.active(context)
+        try:
+            if bpy.app.background:
+                from . import batch
+
+                batch.perform_blocking(context, batch.print_progress, character)
+            else:
+                from . import jobs
+
+                self._job_id = jobs.begin(context, character).id
+        except UnderstudyError as error:
+            return cast.refuse(self, character, error)
+        return {"FINISHED"}
+
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        """Like execute, and stay to hear Esc and to report the end."""
+        done = self.execute(context)
+        if bpy.app.background or done != {"FINISHED"}:
+            return done
+        self._timer = context.window_manager.event_timer_add(0.2, window=context.window)
+        context.window_manager.modal_handler_add(self)
+        return {"RUNNING_MODAL"}
+
+    def modal(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        """Esc cancels; everything else is left to Blender."""
+        job = session.desk().jobs.get(self._job_id)
+        if job is None or not job.open:
+            self.cancel(context)
+            error = session.notices.get(compat.session_uid(character)) if (character := cast.active(context)) else None
+            if error is not None:
+                self.report({"ERROR"}, str(error))
+                return {"CANCELLED"}
+            return {"FINISHED"}
+        # while something plays, Esc belongs to the playback
+        if event.type == "ESC" and event.value == "PRESS" and not context.screen.is_animation_playing:
+            session.desk().cancel(job)
+            self.cancel(context)
+            self.report({"INFO"}, "The performance was cancelled")
+            return {"CANCELLED"}
+        return {"PASS_THROUGH"}
+
+    def cancel(self, context: bpy.types.Context) -> None:
+        """Blender ends the operator, as when a file is loaded."""
+        if self._timer is not None:
+            context.window_manager.event_timer_remove(self._timer)
+            self._timer = None
+
+
+def reason_not_to_perform(context: bpy.types.Context) -> str:
+    """Why Perform is greyed, or ""."""
+    character = cast.active(context)
+    if character is None:
+        return cast.NO_CHARACTER
+    if session.job_of(character) is not None:
+        return f"{character.name} is performing already"
+    settings = character.understudy
+    if settings.sound_source == "NONE" and not any(d.enabled for d in settings.directions):
+        return "Choose the speech or add a direction first"
+    return ""
+
+
+class UNDERSTUDY_OT_cancel(bpy.types.Operator):
+    """Stop the performance that is being made; takes and directions stay as they are"""
+
+    bl_idname = "understudy.cancel"
+    bl_label = "Cancel"
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        """Whether something is being made."""
+        if session.job_of(cast.active(context)) is None:
+            cls.poll_message_set("Nothing is being performed")
+            return False
+        return True
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        """Give the job up."""
+        job = session.job_of(cast.active(context))
+        if job is not None:
+            session.desk().cancel(job)
+        return {"FINISHED"}
+
+
+def draw(layout: bpy.types.UILayout, context: bpy.types.Context, character: Any) -> None:
+    """The panel's content."""
+    settings = character.understudy
+    column = layout.column()
+    column.use_property_split = True
+    column.use_property_decorate = False
+    for name in ("amplitude", "tempo", "energy"):
+        column.prop(settings, name, slider=True)
+    column.prop(settings, "root")
+    row = column.row(align=True)
+    row.prop(settings, "seed")
+    row.prop(settings, "seed_locked", text="", icon="LOCKED" if settings.seed_locked else "UNLOCKED")
+    job = session.job_of(character)
+    if job is None:
+        main = layout.row()
+        main.scale_y = 1.5
+        main.operator("understudy.perform", icon="PLAY")
+        if reason := reason_not_to_perform(context):
+            layout.label(text=reason, icon="INFO")
+    else:
+        row = layout.row(align=True)
+        row.progress(factor=job.fraction, text=job.label, type="BAR")
+        row.operator("understudy.cancel", text="", icon="X")
+    takes.draw(layout, context, character)
+
+
+CLASSES = (UNDERSTUDY_OT_perform, UNDERSTUDY_OT_cancel)

@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Settings that belong to the user and not to a file: the bridge, folders, defaults."""
+
+from typing import Any
+
+import bpy
+from bpy.props import BoolProperty, StringProperty
+
+from .shared.errors import UnderstudyError
+
+__all__ = ["CLASSES", "UnderstudyPreferences", "bridge_address", "get"]
+
+
+class UnderstudyPreferences(bpy.types.AddonPreferences):
+    """Shown in the Preferences under Add-ons, Understudy."""
+
+    bl_idname = __package__ or "understudy"
+
+    bridge_python: StringProperty(
+        name="Bridge Python", subtype="FILE_PATH",
+        description="Python that has the bridge's packages installed; empty: found by itself where possible")
+    bridge_folder: StringProperty(
+        name="Bridge Folder", subtype="DIR_PATH",
+        description="Folder that holds bridge_server, where it is not installed as a package")
+    auto_start: BoolProperty(
+        name="Start Automatically", default=True,
+        description="Start the bridge when it is first needed, and end it with Blender")
+    device: StringProperty(
+        name="Device", default="auto", description="What the bridge computes on: auto, cpu, cuda, cuda:1, mps")
+    address: StringProperty(
+        name="Address", description="Address of a bridge that runs elsewhere, as tcp://127.0.0.1:40123; empty: this computer's own")
+    token: StringProperty(name="Token", subtype="PASSWORD", description="What that bridge's lock file gives as its token")
+    export_folder: StringProperty(
+        name="Export Folder", subtype="DIR_PATH", default="//", description="Where exports go unless another place is chosen")
+
+    def draw(self, context: bpy.types.Context) -> None:
+        """The page in the Preferences."""
+        layout = self.layout
+        layout.use_property_split = True
+        layout.prop(self, "bridge_python")
+        layout.prop(self, "bridge_folder")
+        row = layout.row()
+        row.operator("understudy.check_bridge", icon="CHECKMARK")
+        layout.prop(self, "auto_start")
+        layout.prop(self, "device")
+        layout.separator()
+        layout.prop(self, "address")
+        if self.address:
+            layout.prop(self, "token")
+            if not _is_loopback(self.address) and not bpy.app.online_access:
+                layout.label(text="Allow Online Access in System to use another computer", icon="ERROR")
+        layout.prop(self, "export_folder")
+
+
+class _Defaults:
+    """Stands in where the modules are registered without the add-on being enabled, as scripts do."""
+
+    bridge_python = bridge_folder = address = token = ""
+    auto_start = True
+    device = "auto"
+    export_folder = "//"
+
+
+def get() -> Any:
+    """The preferences, or their defaults where the add-on is not in the list of enabled ones."""
+    addon = bpy.context.preferences.addons.get(__package__ or "")
+    return addon.preferences if addon is not None and addon.preferences is not None else _Defaults
+
+
+def _is_loopback(address: str) -> bool:
+    from ipaddress import ip_address
+    from urllib.parse import urlsplit
+
+    host = urlsplit(address).hostname or ""
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def bridge_address() -> str:
+    """The chosen address, or "". :raises UnderstudyError: for another computer while online access is off."""
+    address = str(get().address).strip()
+    if address and not _is_loopback(address) and not bpy.app.online_access:
+        raise UnderstudyError("unsupported", f"The bridge at {address} is on another computer, and online access is off.",
+                              "Allow online access in the preferences under System, or clear the bridge's address.")
+    return address
+
+
+CLASSES = (UnderstudyPreferences,)

@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is saved with a character, and where it hangs in the file."""
+
+from typing import Any
+
+import bpy
+from bpy.props import BoolProperty, CollectionProperty, EnumProperty, FloatProperty, IntProperty, PointerProperty, StringProperty
+
+from .cast import SceneSettings
+from .directions import DirectionItem
+from .speech import SOURCES
+from .takes import Take
+
+__all__ = ["CLASSES", "add_pointers", "remove_pointers"]
+
+ROOTS = [
+    ("hips", "Hips", "The way through the room is on the hips"),
+    ("bone", "Root Bone", "Path and heading are on the rig's root bone, where it has one"),
+    ("object", "Object", "Path and heading are on the armature object"),
+    ("in_place", "In Place", "The character stays over its starting point"),
+]
+
+
+class CharacterSettings(bpy.types.PropertyGroup):
+    """Everything that Understudy keeps with an armature."""
+
+    directions: CollectionProperty(type=DirectionItem)
+    direction_index: IntProperty(name="Active Direction", options={"HIDDEN"})
+    sound_source: EnumProperty(name="Speech", items=SOURCES)
+    sound_path: StringProperty(name="Sound", subtype="FILE_PATH", description="Sound file with the speech")
+    sequencer_channel: IntProperty(
+        name="Channel", min=0, max=128, description="Sequencer channel with this character's speech; 0: all channels")
+    seed: IntProperty(name="Seed", min=0, description="The same seed with the same directions gives the same take")
+    seed_locked: BoolProperty(name="Lock Seed", description="Perform again with the same seed instead of the next one")
+    text_guidance: FloatProperty(name="Words", default=3.0, min=0.0, max=10.0, description="How strictly directions are followed")
+    audio_guidance: FloatProperty(name="Speech", default=1.5, min=0.0, max=10.0, description="How strictly the speech is followed")
+    amplitude: FloatProperty(name="Size", default=1.0, min=0.0, max=2.0, description="How large gestures are")
+    tempo: FloatProperty(name="Tempo", default=1.0, min=0.0, max=2.0, description="How fast gestures are")
+    energy: FloatProperty(name="Energy", default=1.0, min=0.0, max=2.0, description="How forceful gestures are")
+    root: EnumProperty(name="Root", items=ROOTS, description="Where the way through the room goes")
+    takes: CollectionProperty(type=Take)
+    take_index: IntProperty(default=-1, min=-1, options={"HIDDEN"})
+    own: PointerProperty(type=Take)
+    own_stored: BoolProperty(options={"HIDDEN"})
+
+
+def add_pointers() -> None:
+    """Hang the properties onto Blender's types."""
+    bpy.types.Object.understudy = PointerProperty(type=CharacterSettings)
+    bpy.types.Scene.understudy = PointerProperty(type=SceneSettings)
+
+
+def remove_pointers() -> None:
+    """The inverse of :func:`add_pointers`."""
+    types: tuple[Any, ...] = (bpy.types.Scene, bpy.types.Object)
+    for owner in types:
+        del owner.understudy
+
+
+CLASSES = (CharacterSettings,)

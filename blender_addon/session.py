@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is going on now: the link to the bridge, open jobs, and what to tell the artist.
+
+All of it lives in this module and none of it in the .blend, so that a file saved in the middle of a job opens
+clean. Nothing here keeps a reference to Blender data: between two ticks the artist may undo or load a file.
+
+:func:`pump` is all that has to run again and again. A timer calls it where Blender has an event loop; a loop
+calls it in the background, where timers never fire.
+"""
+
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import bpy
+
+from . import compat, log, preferences
+from .shared.errors import UnderstudyError
+
+if TYPE_CHECKING:
+    from .core.bridge_process import BridgeCommand
+    from .core.desk import Desk, Job
+    from .core.link import BridgeLink
+    from .shared.state import BridgeRecord
+
+__all__ = ["Owner", "desk", "job_of", "notices", "pump", "shutdown", "source_root", "tell"]
+
+_log = logging.getLogger("understudy.session")
+
+BUSY_SECONDS = 0.05
+IDLE_SECONDS = 0.5
+
+notices: dict[int, UnderstudyError] = {}
+"""The last failure per character, by session uid, until the next attempt; 0 for what concerns no character."""
+
+_desk: "Desk | None" = None
+
+
+class Owner(Protocol):
+    """What a job is for."""
+
+    character: int
+
+    def finished(self, job: "Job") -> None:
+        """Called on the main thread, once, when the job has ended in any way."""
+
+
+def source_root() -> Path | None:
+    """The source tree that the add-on runs from, or None where it is installed."""
+    root = Path(__file__).resolve().parents[1]
+    return root if (root / "bridge_server").is_dir() else None
+
+
+def _command() -> "BridgeCommand":
+    from .core.bridge_process import find_command
+
+    chosen = preferences.get()
+    arguments = ("--device", chosen.device) if chosen.device not in ("", "auto") else ()
+    return find_command(bpy.path.abspath(chosen.bridge_python), bpy.path.abspath(chosen.bridge_folder), arguments,
+                        source_root())
+
+
+def _fixed_record() -> "BridgeRecord | None":
+    from .shared.state import BridgeRecord, read_record
+
+    address = preferences.bridge_address()
+    if not address:
+        return None
+    own = read_record()
+    if own is not None and own.address == address:
+        return own
+    return BridgeRecord(address, preferences.get().token, 0, "", "")
+
+
+def desk() -> "Desk":
+    """The desk, made on first use."""
+    global _desk
+    if _desk is None:
+        from .core.desk import Desk
+        from .core.link import BridgeLink
+
+        log.open_log()
+        link = BridgeLink(_command, f"Blender {bpy.app.version_string}",
+                          auto_start=lambda: bool(preferences.get().auto_start), record=_fixed_record)
+        _desk = Desk(link)
+    return _desk
+
+
+def link_state() -> "tuple[str, BridgeLink | None]":
+    """The state of the link for the panel, without making one."""
+    return (_desk.link.state, _desk.link) if _desk is not None else ("off", None)
+
+
+def job_of(character: Any) -> "Job | None":
+    """The open job of a character."""
+    if _desk is None or character is None:
+        return None
+    uid = compat.session_uid(character)
+    return next((job for job in _desk.jobs.values() if getattr(job.owner, "character", None) == uid), None)
+
+
+def tell(character: Any, error: UnderstudyError | None) -> None:
+    """Show a failure in the panel of a character (None: of no one), or clear it."""
+    uid = 0 if character is None else compat.session_uid(character)
+    if error is None:
+        notices.pop(uid, None)
+    else:
+        notices[uid] = error
+
+
+def pump(wait: float = 0.0) -> None:
+    """Take in what the bridge sent, and hand ended jobs to their owners.
+
+    :param wait: seconds to wait for something to happen; for loops without events only.
+    """
+    if _desk is None:
+        return
+    for job in _desk.wait(wait) if wait else _desk.poll():
+        if job.owner is not None:
+            job.owner.finished(job)  # type: ignore[attr-defined]
+
+
+def _tick() -> float | None:
+    """The timer: fast while something is happening, slow while connected, gone when not."""
+    pump()
+    state, _ = link_state()
+    busy = _desk is not None and (bool(_desk.jobs) or state in ("starting", "connecting"))
+    redraw(fast=busy)
+    if busy:
+        return BUSY_SECONDS
+    return IDLE_SECONDS if state == "ready" else None
+
+
+_drawn = ("", 0)
+
+
+def redraw(*, fast: bool) -> None:
+    """Redraw the sidebars when something in them has changed."""
+    global _drawn
+    now = (link_state()[0], len(_desk.jobs) if _desk else 0)
+    if not fast and now == _drawn:
+        return
+    _drawn = now
+    for window in bpy.context.window_manager.windows:
+        for area in window.screen.areas:
+            if area.type in ("VIEW_3D", "DOPESHEET_EDITOR"):
+                area.tag_redraw()
+
+
+def keep_pumping() -> None:
+    """Make sure that the timer runs, where timers do."""
+    if not bpy.app.background and not bpy.app.timers.is_registered(_tick):
+        bpy.app.timers.register(_tick, first_interval=BUSY_SECONDS, persistent=True)
+
+
+def shutdown() -> None:
+    """Cancel jobs, stop an own bridge, forget everything."""
+    global _desk
+    if bpy.app.timers.is_registered(_tick):
+        bpy.app.timers.unregister(_tick)
+    if _desk is not None:
+        held, _desk = _desk, None
+        for job in list(held.jobs.values()):
+            held.cancel(job)
+        held.link.stop()
+    notices.clear()

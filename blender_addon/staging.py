@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From a motion to a take on the character's rig."""
+
+import json
+import logging
+from typing import Any
+
+import bpy
+import numpy as np
+
+from . import cast, compat, faces, keys, rig_reader, takes
+from .core.channels import Channel, rotation_channels
+from .core.face_joints import with_face_joints
+from .core.retarget.options import RetargetOptions, RetargetResult
+from .core.retarget.transfer import retarget
+from .shared import rotations as rot
+from .shared.motion import Motion
+
+__all__ = ["apply_motion"]
+
+_log = logging.getLogger("understudy.staging")
+
+
+def _channels(character: Any, result: RetargetResult) -> list[Channel]:
+    found: list[Channel] = []
+    by_mode: dict[str, list[int]] = {}
+    for k, bone in enumerate(result.bones):
+        path, mode = f'pose.bones["{bpy.utils.escape_identifier(bone)}"].', character.pose.bones[bone].rotation_mode
+        found += rotation_channels(path, bone, mode, result.rotations[:, k])
+    for bone, values in result.locations.items():
+        path = f'pose.bones["{bpy.utils.escape_identifier(bone)}"].location'
+        found += [Channel(path, n, bone, values[:, n]) for n in range(3)]
+    if result.object_location is not None:
+        rest = np.array(character.location)
+        found += [Channel("location", n, "Object Transforms", rest[n] + result.object_location[:, n]) for n in range(3)]
+    if result.object_rotation is not None:
+        own = np.array(character.matrix_basis.to_quaternion())
+        found += rotation_channels("", "Object Transforms", character.rotation_mode, rot.mul(own, result.object_rotation))
+    return found
+
+
+def apply_motion(character: Any, motion: Motion, start: float, facts: dict[str, Any]) -> Any:
+    """Retarget a motion and write it as a new take, which is then shown. Returns the take's action.
+
+    The artist's action is kept and can be stepped back to. Rotation modes stay as they are.
+
+    :param start: frame of the motion's first frame; frame ``start + n`` shows sample ``n`` at the scene's rate.
+    :raises UnderstudyError: ``rig_unknown`` or what else the retargeting finds; nothing has been changed then.
+    """
+    settings = character.understudy
+    rate = float(facts.get("fps", motion.fps))
+    if motion.fps != rate:
+        motion = motion.resample(rate)
+    mapping = cast.mapping_of(character)
+    face_keys = faces.driven_keys(character)
+    has_jaw_shape = any("jawOpen" in curves for _, shapes in face_keys for curves in shapes.values())
+    options = RetargetOptions(root=settings.root, jaw_and_eyes=not has_jaw_shape)
+    result = retarget(with_face_joints(motion), rig_reader.read_rig(character), mapping, options)
+    body_channels = _channels(character, result)
+    face_curves = [(key, channels) for key, shapes in face_keys if (channels := faces.face_channels(shapes, motion))]
+
+    frames = start + np.arange(len(motion))
+    action = compat.new_action(f"{character.name} take {len(settings.takes) + 1}")
+    written = [action]
+    try:
+        body = compat.action_targets(action, character, "OBJECT")
+        keys.write_channels(body, frames, body_channels)
+        targets = []
+        for key, channels in face_curves:
+            target = compat.action_targets(action, key, "KEY")
+            if target.action not in written:
+                written.append(target.action)
+            keys.write_channels(target, frames, channels)
+            targets.append((key, target))
+        for one in written:
+            one.use_frame_range = True
+            one.frame_start, one.frame_end = float(frames[0]), float(frames[-1])
+        takes.remember_own(character, [key for key, _ in targets])
+        takes.add_take(character, body, targets, motion, {**facts, **_json_safe(motion.metadata)})
+    except BaseException:
+        for one in written:
+            bpy.data.actions.remove(one)
+        raise
+    takes.show(character, len(settings.takes) - 1)
+    if not settings.seed_locked:
+        settings.seed = (settings.seed + 1) % 2**31
+    for note in result.notes:
+        _log.info("%s: %s", character.name, note)
+    return action
+
+
+def _json_safe(metadata: dict[str, Any]) -> dict[str, Any]:
+    """What the generator says about itself, without what the request says already."""
+    known = {k: v for k, v in metadata.items() if k not in ("directions", "seed", "fps")}
+    try:
+        json.dumps(known)
+    except (TypeError, ValueError):
+        return {}
+    return {"generator": known}

@@ -1,0 +1,408 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Perform in real Blender over a real socket: request, progress, take, keys, faces; and everything that can go wrong."""
+
+from __future__ import annotations
+
+import wave
+from pathlib import Path
+from typing import Any
+
+import bpy
+import numpy as np
+import pytest
+
+from .conftest import open_character
+
+
+def write_wav(path: Path, seconds: float = 2.0, rate: int = 16000) -> Path:
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(rate)
+        tone = (8000 * np.sin(np.arange(int(seconds * rate)) * 0.1)).astype("<i2")
+        file.writeframes(tone.tobytes())
+    return path
+
+
+def direct(character: Any, text: str = "walks forward", start: float = 1, end: float = 61, **values: Any) -> Any:
+    item = character.understudy.directions.add()
+    item.text, item.start, item.end, item.uuid = text, start, end, f"id{len(character.understudy.directions)}"
+    for name, value in values.items():
+        setattr(item, name, value)
+    return item
+
+
+def perform(progress: Any = None) -> bpy.types.Action:
+    from blender_addon.batch import perform_blocking
+
+    return perform_blocking(bpy.context, progress)
+
+
+def snapshot(character: Any) -> Any:
+    """All that a failure must leave as it is."""
+    data = character.animation_data
+    return (
+        [(d.uuid, d.text, d.start, d.end) for d in character.understudy.directions], data.action if data else None,
+        [(a.name, len(a.layers)) for a in bpy.data.actions], bpy.context.scene.frame_start, bpy.context.scene.frame_end,
+        len(character.understudy.takes), character.understudy.seed, [o.name for o in bpy.data.objects],
+    )
+
+
+def test_a_take_on_a_mixamo_rig(addon: Any, bridge: Any) -> None:
+    from blender_addon.compat import action_curves
+
+    character = open_character("mixamo_arkit")
+    direct(character)
+    bridge.pause = 0.6
+    heard: list[tuple[str, float, float | None]] = []
+    action = perform(lambda *report: heard.append(report))
+    assert heard[-1] == ("done", 1.0, 0.0) and any(stage == "body" for stage, _, _ in heard)
+    assert character.animation_data.action == action
+    assert character.animation_data.action_slot.identifier == f"OB{character.name}"
+    face = next(o for o in bpy.data.objects if o.type == "MESH").data.shape_keys
+    assert face.animation_data.action == action and face.animation_data.action_slot.target_id_type == "KEY"
+    curves = action_curves(action)
+    assert {c.keyframe_points[0].type for c in curves} == {"GENERATED"}
+    assert all(len(c.keyframe_points) == 60 for c in curves)
+    assert tuple(action.frame_range) == (1.0, 60.0) and action.use_frame_range
+    rotation = [c for c in curves if "LeftArm" in c.data_path]
+    # the rig's bones are in Euler mode, and stay so
+    assert {c.data_path.rsplit(".", 1)[1] for c in rotation} == {"rotation_euler"}
+    assert {b.rotation_mode for b in character.pose.bones} == {"XYZ"}
+    assert rotation[0].group.name == "mixamorig:LeftArm"
+    for curve in curves:
+        steps = np.diff([k.co[1] for k in curve.keyframe_points])
+        assert np.all(np.abs(steps) < 1.0), curve.data_path
+
+
+def test_the_face_follows_its_curves(addon: Any, bridge: Any) -> None:
+    from blender_addon.compat import action_curves
+
+    character = open_character("mixamo_arkit")
+    direct(character)
+    action = perform()
+    curves = {c.data_path: c for c in action_curves(action)}
+    smile = curves['key_blocks["mouthSmile"].value']
+    assert smile.keyframe_points[10].co[1] == pytest.approx(0.4)  # both sides: the mean of 0.2 and 0.6
+    assert not [p for p in curves if "$md" in p]
+    mesh = next(o for o in bpy.data.objects if o.type == "MESH")
+    bpy.context.scene.frame_set(16)
+    assert mesh.data.shape_keys.key_blocks["jawOpen"].value == pytest.approx(0.5 + 0.5 * np.sin(6 * 15 / 30), abs=1e-4)
+
+
+def test_the_hand_goes_where_the_motion_takes_it(addon: Any, bridge: Any) -> None:
+    from blender_addon.takes import motion_of
+
+    character = open_character("mixamo_arkit")
+    direct(character)
+    motion = motion_of(perform())
+    positions = motion.positions()
+    arm = positions[:, 18] - positions[:, 16]  # left shoulder to elbow
+    for frame in (40, 7, 23):
+        bpy.context.scene.frame_set(frame)
+        bones = character.evaluated_get(bpy.context.evaluated_depsgraph_get()).pose.bones
+        seen = (bones["mixamorig:LeftForeArm"].head - bones["mixamorig:LeftArm"].head).normalized()
+        source = arm[frame - 1] / np.linalg.norm(arm[frame - 1])
+        expected = np.array((source[0], -source[2], source[1]))
+        assert np.degrees(np.arccos(np.clip(np.dot(seen, expected), -1, 1))) < 1.0
+
+
+def test_the_artists_action_is_kept_and_comes_back(addon: Any, bridge: Any) -> None:
+    from blender_addon import takes
+    from blender_addon.compat import action_curves
+
+    character = open_character("mixamo_arkit")
+    character.pose.bones[0].keyframe_insert("location", frame=5)
+    own = character.animation_data.action
+    before = [(c.data_path, c.array_index, [tuple(k.co) for k in c.keyframe_points]) for c in action_curves(own)]
+    direct(character)
+    first, second = perform(), perform()
+    assert len({own, first, second}) == 3
+    settings = character.understudy
+    assert [t.seed for t in settings.takes] == [0, 1] and settings.seed == 2
+    assert takes.motion_of(first).metadata["seed"] == 0
+    bpy.ops.understudy.take_step(step=-1)
+    assert character.animation_data.action == first
+    bpy.ops.understudy.take_step(step=-1)
+    assert character.animation_data.action == own and settings.take_index == -1
+    assert character.animation_data.action_slot is not None
+    assert before == [(c.data_path, c.array_index, [tuple(k.co) for k in c.keyframe_points]) for c in action_curves(own)]
+    bpy.ops.understudy.take_step(step=2)
+    bpy.ops.understudy.take_discard()
+    assert len(settings.takes) == 1 and character.animation_data.action == first
+    bpy.ops.understudy.take_discard()
+    assert character.animation_data.action == own and len(bpy.data.actions) == 1
+
+
+def test_keep_discards_the_others(addon: Any, bridge: Any) -> None:
+    character = open_character("mixamo_arkit")
+    direct(character)
+    actions = [perform() for _ in range(3)]
+    bpy.ops.understudy.take_step(step=-1)
+    bpy.ops.understudy.take_keep()
+    assert [t.action for t in character.understudy.takes] == [actions[1]]
+    assert character.animation_data.action == actions[1] and len(bpy.data.actions) == 1
+
+
+def test_one_undo_step(addon: Any, bridge: Any) -> None:
+    character = open_character("mixamo_arkit")
+    direct(character)
+    bpy.ops.ed.undo_push(message="before")
+    perform()
+    bpy.ops.ed.undo()
+    character = next(o for o in bpy.data.objects if o.type == "ARMATURE")
+    assert not character.understudy.takes and not bpy.data.actions
+    assert len(character.understudy.directions) == 1
+    bpy.ops.ed.redo()
+    character = next(o for o in bpy.data.objects if o.type == "ARMATURE")
+    assert len(character.understudy.takes) == 1 and len(bpy.data.actions) == 1
+
+
+def test_takes_survive_saving(addon: Any, bridge: Any, tmp_path: Path) -> None:
+    from blender_addon import takes
+
+    character = open_character("mixamo_arkit")
+    direct(character)
+    perform()
+    path = tmp_path / "saved.blend"
+    bpy.ops.wm.save_as_mainfile(filepath=str(path))
+    bpy.ops.wm.open_mainfile(filepath=str(path))
+    character = bpy.context.scene.understudy.character
+    take = takes.current(character)
+    assert len(takes.motion_of(take.action)) == 60
+    assert takes.facts_of(take.action)["directions"]["directions"][0]["text"] == "walks forward"
+    assert character.understudy.directions[0].text == "walks forward"
+
+
+def test_speech_from_a_file_lies_in_the_sequencer(addon: Any, bridge: Any, tmp_path: Path) -> None:
+    pytest.importorskip("aud")
+    from blender_addon import compat
+
+    character = open_character("mixamo_arkit")
+    bpy.context.scene.frame_end = 20
+    path = write_wav(tmp_path / "speech.wav")
+    assert bpy.ops.understudy.set_audio(filepath=str(path)) == {"FINISHED"}
+    strip, = compat.strips(bpy.context.scene)
+    assert strip.type == "SOUND" and compat.strip_range(strip)[0] == 1 and bpy.context.scene.frame_end == 60
+    perform()
+    assert bytes(bridge.requests[0].audio) == path.read_bytes() and bridge.requests[0].audio_name == "speech.wav"
+    assert bridge.requests[0].duration is None
+    # a second choice takes the first one's place
+    bpy.ops.understudy.set_audio(filepath=str(write_wav(tmp_path / "other.wav", 1.0)))
+    strip, = compat.strips(bpy.context.scene)
+    assert strip.name.startswith("other")
+    # moved on the timeline, the performance moves with it
+    strip.frame_start = 25
+    direct(character, start=25, end=85)
+    perform()
+    assert bridge.requests[1].directions[0].start == 0.0 and bridge.requests[1].duration == 2.0
+    assert character.animation_data.action.frame_range[0] == 25
+
+
+def test_speech_from_the_sequencer_is_what_is_heard(addon: Any, bridge: Any, tmp_path: Path) -> None:
+    pytest.importorskip("aud")
+    from blender_addon import compat
+
+    character = open_character("mixamo_arkit")
+    scene = bpy.context.scene
+    strips = compat.strips(scene, create=True)
+    strips.new_sound("a", str(write_wav(tmp_path / "a.wav", 1.0)), 1, 16)
+    muted = strips.new_sound("b", str(write_wav(tmp_path / "b.wav", 4.0)), 2, 1)
+    muted.mute = True
+    scene.frame_start, scene.frame_end = 1, 12
+    character.understudy.sound_source = "SEQUENCER"
+    perform()
+    (tmp_path / "got.wav").write_bytes(bytes(bridge.requests[0].audio))
+    with wave.open(str(tmp_path / "got.wav")) as file:
+        samples = np.frombuffer(file.readframes(file.getnframes()), "<i2").reshape(-1, file.getnchannels())[:, 0]
+        seconds, rate = file.getnframes() / file.getframerate(), file.getframerate()
+    assert seconds == pytest.approx(1.5, abs=0.05)
+    assert np.abs(samples[: int(0.45 * rate)]).max() < 50 < 2000 < np.abs(samples[int(0.6 * rate):int(1.4 * rate)]).max()
+    assert (scene.frame_start, scene.frame_end, muted.mute) == (1, 12, True)
+
+
+@pytest.mark.parametrize(("wrong", "code", "words"), [
+    ({"text": "   "}, "direction_invalid", "no text"), ({"text": "x" * 600}, "direction_invalid", "600 characters"),
+    ({"text": "歩く"}, "direction_invalid", "English"), ({"start": 60, "end": 20}, "direction_invalid", "after its start"),
+    ({"start": -30, "end": 20}, "direction_invalid", "before the performance"),
+])
+def test_wrong_directions(addon: Any, bridge: Any, wrong: dict[str, Any], code: str, words: str) -> None:
+    character = open_character("mixamo_arkit")
+    direct(character, **wrong)
+    refused(character, code, words)
+    assert not bridge.requests
+
+
+def refused(character: Any, code: str, words: str) -> None:
+    """Performing fails with a sentence in report and panel, and changes nothing."""
+    from blender_addon import compat, session
+    from blender_addon.shared.errors import UnderstudyError
+
+    before = snapshot(character)
+    with pytest.raises(RuntimeError) as caught:
+        bpy.ops.understudy.perform()
+    assert words in str(caught.value)
+    notice = session.notices[compat.session_uid(character)]
+    assert notice.code == code and notice.fix
+    with pytest.raises(UnderstudyError) as raised:
+        perform()
+    assert raised.value.code == code
+    assert snapshot(character) == before
+
+
+def test_nothing_to_perform_is_greyed(addon: Any, bridge: Any) -> None:
+    from blender_addon.performance import reason_not_to_perform
+
+    open_character("mixamo_arkit")
+    assert not bpy.ops.understudy.perform.poll()
+    assert "speech" in reason_not_to_perform(bpy.context)
+    bpy.context.scene.understudy.character = None
+    bpy.context.view_layer.objects.active = None
+    assert "No character" in reason_not_to_perform(bpy.context)
+
+
+@pytest.mark.parametrize(("content", "code", "words"), [
+    (None, "audio_missing", "no sound file"), (b"", "audio_empty", "empty"), (b"not a sound at all" * 50, "audio_unreadable", "sound"),
+])
+def test_wrong_sound_files(addon: Any, bridge: Any, tmp_path: Path, content: bytes | None, code: str, words: str) -> None:
+    pytest.importorskip("aud")
+    character = open_character("mixamo_arkit")
+    path = tmp_path / "speech.wav"
+    if content is not None:
+        path.write_bytes(content)
+    before = snapshot(character)
+    with pytest.raises(RuntimeError, match=words):
+        bpy.ops.understudy.set_audio(filepath=str(path))
+    assert snapshot(character) == before and not character.understudy.sound_path
+    character.understudy.sound_source, character.understudy.sound_path = "FILE", str(path)
+    refused(character, code, words)
+
+
+def test_no_sound_in_the_sequencer(addon: Any, bridge: Any) -> None:
+    pytest.importorskip("aud")
+    character = open_character("mixamo_arkit")
+    character.understudy.sound_source = "SEQUENCER"
+    refused(character, "audio_missing", "no sound in the sequencer")
+
+
+def test_an_unknown_rig(addon: Any, bridge: Any) -> None:
+    data = bpy.data.armatures.new("Chair")
+    character = bpy.data.objects.new("Chair", data)
+    bpy.context.scene.collection.objects.link(character)
+    bpy.context.view_layer.objects.active = character
+    bpy.ops.object.mode_set(mode="EDIT")
+    for n in range(3):
+        bone = data.edit_bones.new(f"plank{n}")
+        bone.head, bone.tail = (n, 0, 0), (n, 0, 1)
+    bpy.ops.object.mode_set(mode="OBJECT")
+    bpy.context.scene.understudy.character = character
+    direct(character)
+    refused(character, "rig_unknown", "")
+    assert not bridge.requests
+
+
+def test_no_bridge(addon: Any) -> None:
+    character = open_character("mixamo_arkit")
+    direct(character)
+    refused(character, "file_missing", "no Python")
+
+
+@pytest.mark.parametrize(("behaviour", "code", "words"), [
+    ("refuse", "audio_unreadable", "Try WAV"), ("newer", "version_mismatch", "Update the Blender add-on"),
+    ("stranger", "unauthorised", "token"),
+])
+def test_what_the_bridge_refuses(addon: Any, bridge: Any, behaviour: str, code: str, words: str) -> None:
+    character = open_character("mixamo_arkit")
+    bridge.behaviour = behaviour
+    direct(character)
+    refused(character, code, words)
+
+
+def test_a_bridge_that_dies_in_the_middle(addon: Any, bridge: Any) -> None:
+    from blender_addon.shared.errors import UnderstudyError
+
+    character = open_character("mixamo_arkit")
+    bridge.behaviour = "vanish"
+    direct(character)
+    before = snapshot(character)
+    with pytest.raises(UnderstudyError) as caught:
+        perform()
+    assert caught.value.code in ("bridge_lost", "bridge_not_running") and snapshot(character) == before
+
+
+def test_cancel_leaves_everything(addon: Any, bridge: Any) -> None:
+    from blender_addon import jobs, session
+
+    character = open_character("mixamo_arkit")
+    bridge.behaviour = "silent"
+    direct(character)
+    before = snapshot(character)
+    job = jobs.begin(bpy.context)
+    while job.stage != "queued":
+        session.pump(0.05)
+    assert bpy.ops.understudy.cancel.poll() and not bpy.ops.understudy.perform.poll()
+    bpy.ops.understudy.cancel()
+    session.pump(0.05)
+    assert job.state == "cancelled" and snapshot(character) == before and not session.notices
+    bridge.behaviour = "perform"
+    perform()
+
+
+def test_a_character_deleted_meanwhile(addon: Any, bridge: Any) -> None:
+    from blender_addon import jobs, session
+
+    character = open_character("mixamo_arkit")
+    bridge.pause = 0.5
+    direct(character)
+    job = jobs.begin(bpy.context)
+    bpy.data.objects.remove(character)
+    while job.open or not job.owner.ended:
+        session.pump(0.05)
+    assert job.error is not None and job.error.code == "character_missing"
+
+
+def test_export_and_import(addon: Any, bridge: Any, tmp_path: Path) -> None:
+    from blender_addon.shared.motion import Motion
+    from blender_addon.shared.skeleton import JOINT_INDEX, JOINT_NAMES
+
+    character = open_character("mixamo_arkit")
+    direct(character)
+    assert not bpy.ops.understudy.export_motion.poll()
+    perform()
+    for name in ("motion.npz", "motion.bvh"):
+        assert bpy.ops.understudy.export_motion(filepath=str(tmp_path / name)) == {"FINISHED"}
+    motion = Motion.load(tmp_path / "motion.npz")
+    assert len(motion) == 60
+    with pytest.raises(RuntimeError, match="npz"):
+        bpy.ops.understudy.export_motion(filepath=str(tmp_path / "motion.xyz"))
+    bpy.ops.import_anim.bvh(filepath=str(tmp_path / "motion.bvh"), axis_forward="Y", axis_up="Z")
+    rig = bpy.context.object
+    positions = motion.positions() * 100
+    for frame in (30, 3):
+        bpy.context.scene.frame_set(frame)
+        for joint in ("left_wrist", "right_elbow", "head", "left_ankle"):
+            seen = rig.pose.bones[joint].head
+            np.testing.assert_allclose(seen, positions[frame - 1, JOINT_INDEX[joint]], atol=0.05)
+    assert {b.name for b in rig.data.bones} == set(JOINT_NAMES)
+
+
+def test_directions_as_files(addon: Any, bridge: Any, tmp_path: Path) -> None:
+    character = open_character("mixamo_arkit")
+    path = tmp_path / "d.json"
+    path.write_text('[{"start": 0.5, "end": 2, "text": "waves", "part": "right_arm", "seed": 5}, {"start": 3, "end": 4, "text": "sits"}]')
+    bpy.ops.understudy.import_directions(filepath=str(path))
+    items = character.understudy.directions
+    assert [(i.start, i.end, i.part, i.use_seed, i.seed) for i in items] == [(16, 61, "right_arm", True, 5), (91, 121, "full", False, 0)]
+    bpy.ops.understudy.export_directions(filepath=str(tmp_path / "out.json"))
+    first = [(i.uuid, i.start) for i in items]
+    bpy.ops.understudy.import_directions(filepath=str(tmp_path / "out.json"))
+    assert first == [(i.uuid, i.start) for i in items]
+    path.write_text('[{"start": 3, "end": 1, "text": "waves"}]')
+    with pytest.raises(RuntimeError, match="after its start"):
+        bpy.ops.understudy.import_directions(filepath=str(path))
+    assert first == [(i.uuid, i.start) for i in items]
+    bpy.ops.understudy.direction_duplicate()
+    bpy.ops.understudy.direction_add(text="jumps")
+    assert [i.text for i in items] == ["waves", "sits", "waves", "jumps"] and len({i.uuid for i in items}) == 4
+    bpy.ops.understudy.direction_remove()
+    assert len(items) == 3

@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A bridge for tests of the add-on: a real ROUTER socket with a script in the place of the model.
+
+In a thread (:class:`BridgeDouble`) or as a process of its own (``python bridge_double.py [behaviour]``, which also writes the
+lock file). What it does with a job is named by its behaviour:
+
+``perform``: accepted, three reports of progress, a chunk, the result; ``silent``: accepted and nothing more;
+``refuse``: an error; ``vanish``: accepted, then the bridge is gone; ``newer``: speaks another major version;
+``stranger``: knows nobody's token.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import zmq
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from shared import rotations as rot
+from shared.errors import UnderstudyError
+from shared.face_curves import ARKIT
+from shared.motion import Motion
+from shared.protocol import Message, error_message
+from shared.requests import MotionRequest, motion_to_buffers
+from shared.skeleton import JOINT_INDEX
+from shared.state import BridgeRecord, lock_file, write_record
+from shared.wire import decode, encode
+
+
+def performance(request: MotionRequest) -> Motion:
+    """Arms that come down and wave, a walk along +Z, a jaw that opens: a motion whose every part can be told."""
+    seconds = request.duration or 2.0
+    motion = Motion.rest(round(seconds * request.fps), request.fps)
+    t = motion.times
+    zero = np.zeros_like(t)
+    for name, sign in (("left_shoulder", -1.0), ("right_shoulder", 1.0)):
+        motion.rotations[:, JOINT_INDEX[name]] = rot.axis_angle_to_quat(np.stack((zero, zero, sign * (1.1 + 0.2 * np.sin(3 * t))), -1))
+    motion.rotations[:, JOINT_INDEX["right_elbow"]] = rot.axis_angle_to_quat(np.stack((zero, 1.0 + np.sin(5 * t), zero), -1))
+    motion.translation[:, 2] += 0.5 * t
+    motion.face = {name: np.full(len(t), 0.0, np.float32) for name in ARKIT}
+    motion.face["jawOpen"] = (0.5 + 0.5 * np.sin(6 * t)).astype(np.float32)
+    motion.face["mouthSmileLeft"] = np.full(len(t), 0.2, np.float32)
+    motion.face["mouthSmileRight"] = np.full(len(t), 0.6, np.float32)
+    motion.metadata = {"seed": request.seed, "model": "double"}
+    motion.rotations = motion.rotations.astype(np.float32)
+    return motion
+
+
+class BridgeDouble:
+    """Serves until :meth:`stop`; ``record`` is what the lock file would hold."""
+
+    def __init__(self, behaviour: str = "perform", token: str = "secret", pause: float = 0.0) -> None:
+        self.behaviour = behaviour
+        self.pause = pause
+        self.requests: list[MotionRequest] = []
+        self.seen: list[str] = []
+        self.context = zmq.Context()
+        self.router = self.context.socket(zmq.ROUTER)
+        self.router.linger = 0
+        self.router.setsockopt(zmq.ROUTER_HANDOVER, 1)
+        port = self.router.bind_to_random_port("tcp://127.0.0.1")
+        self.record = BridgeRecord(f"tcp://127.0.0.1:{port}", token, os.getpid(), "test", "bridge.log")
+        self.done: dict[str, Message] = {}
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self.serve, daemon=True)
+
+    def start(self) -> BridgeDouble:
+        self._thread.start()
+        return self
+
+    def stop(self) -> None:
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join(5)
+        self.router.close(0)
+        self.context.term()
+
+    def __enter__(self) -> BridgeDouble:
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def serve(self) -> None:
+        while not self._stop.is_set():
+            if not self.router.poll(20):
+                continue
+            identity, *frames = self.router.recv_multipart()
+            message = decode(frames, receiver="bridge")
+            self.seen.append(message.type)
+            self.answer(identity, message)
+
+    def send(self, identity: bytes, message: Message) -> None:
+        self.router.send_multipart([identity, *encode(message)])
+
+    def answer(self, identity: bytes, message: Message) -> None:
+        if self.behaviour == "newer":
+            self.send(identity, replace(Message("welcome", message.id, {"bridge": "9"}), protocol="2.0"))
+        elif self.behaviour == "stranger" or message.token != self.record.token:
+            self.send(identity, error_message(message.id, UnderstudyError("unauthorised", "The token is wrong.", "Restart the bridge.")))
+        elif message.type == "hello":
+            self.send(identity, Message("welcome", message.id, {"bridge": "double", "device": "test", "pid": os.getpid()}))
+        elif message.type == "ping":
+            self.send(identity, Message("pong", message.id))
+        elif message.type == "submit":
+            self.job(identity, message)
+        elif message.type == "fetch":
+            unknown = error_message(message.id, UnderstudyError("not_found", "There is no such job.", ""))
+            self.send(identity, self.done.get(message.id, unknown))
+        elif message.type == "shutdown":
+            self._stop.set()
+
+    def job(self, identity: bytes, message: Message) -> None:
+        try:
+            request = MotionRequest.from_message(message)
+        except UnderstudyError as error:
+            self.send(identity, error_message(message.id, error))
+            return
+        self.requests.append(request)
+        self.send(identity, Message("accepted", message.id, {"position": 0}))
+        if self.behaviour == "refuse":
+            self.send(identity, error_message(message.id, UnderstudyError("audio_unreadable", "The audio cannot be read.", "Try WAV.")))
+        elif self.behaviour == "vanish":
+            if __name__ == "__main__":
+                os._exit(9)
+            self._stop.set()
+        elif self.behaviour == "perform":
+            motion = performance(request)
+            for n in range(1, 4):
+                self.send(identity, Message("progress", message.id, {"stage": "body", "fraction": n / 4, "eta": 4.0 - n}))
+                time.sleep(self.pause / 3)
+            body, buffers = motion_to_buffers(motion.slice(0, len(motion) // 2))
+            self.send(identity, Message("chunk", message.id, {**body, "first_frame": 0}, buffers))
+            body, buffers = motion_to_buffers(motion)
+            self.done[message.id] = Message("result", message.id, body, buffers)
+            self.send(identity, self.done[message.id])
+
+
+def main() -> None:
+    arguments = [a for a in sys.argv[1:] if not a.startswith("-")]
+    double = BridgeDouble(arguments[0] if arguments else "perform", token=f"secret-{os.getpid()}", pause=0.05)
+    write_record(double.record)
+    print("ready", flush=True)
+    double.serve()
+    double.router.close(0)
+    double.context.term()
+    lock_file().unlink(missing_ok=True)
+
+
+if __name__ == "__main__":
+    main()
