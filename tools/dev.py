@@ -4,13 +4,14 @@
 
     python tools/dev.py demo [--audio my.wav] [--directions my.json] [--character my.blend] [--blender /path/to/blender]
     python tools/dev.py test [pytest arguments]
-    python tools/dev.py test-all | bench | ui | weights | clean
+    python tools/dev.py test-all | addon | bench | ui | weights | clean
 
 The environments are made under .venv and .venv-blender on first use and updated when constraints.txt changes.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -63,6 +64,22 @@ def test_all(arguments: list[str]) -> int:
     return bool(failed)
 
 
+def addon(arguments: list[str]) -> int:
+    """Build the extension, and note for it where the bridge is."""
+    python = env.ensure_bridge()
+    if code := run([str(python), "build_addon.py", *arguments]):
+        return code
+    sys.path.insert(0, str(env.ROOT))
+    from shared.state import state_dir  # standard library only
+
+    folder = state_dir()
+    folder.mkdir(parents=True, exist_ok=True)
+    record = {"python": str(python), "folder": str(env.ROOT)}
+    (folder / "install.json").write_text(json.dumps(record), encoding="utf-8")
+    print("Install the zip in Blender: Edit > Preferences > Add-ons > Install from Disk. It will find the bridge here.")
+    return 0
+
+
 def bench(arguments: list[str]) -> int:
     """The table of benchmarks/results.json."""
     python, blender = env.ensure_bridge(), env.ensure_blender()
@@ -92,7 +109,7 @@ def clean(arguments: list[str]) -> int:
     return 0
 
 
-COMMANDS = {"demo": demo, "test": test, "test-all": test_all, "bench": bench, "ui": ui, "weights": weights, "clean": clean}
+COMMANDS = {"demo": demo, "test": test, "test-all": test_all, "addon": addon, "bench": bench, "ui": ui, "weights": weights, "clean": clean}
 
 
 def main(arguments: list[str]) -> int:
