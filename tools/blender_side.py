@@ -79,7 +79,7 @@ def find_blender(program: str, root: Path) -> Blender:
         if not python.exists():
             raise UnderstudyError("file_missing", "Blender's Python module is not installed.", "Run python tools/dev.py demo.")
         return Blender((str(python), "-X", "utf8"), "the bpy module")
-    command = (program, "-b", "-noaudio", "--factory-startup", "--python-exit-code", "3")
+    command = (program, "-b", "--factory-startup", "--python-exit-code", "3")
     probe = ("import sys, bpy\ntry:\n    import zmq\n    z = True\nexcept ImportError:\n    z = False\n"
              f"print({EVENT!r} + '%d.%d %s %s' % (*sys.version_info[:2], z, bpy.app.version_string), flush=True)")
     try:

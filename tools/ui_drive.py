@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Inside a Blender with a window: what an artist does in the first five minutes, step by step from a timer.
+
+A step returns the seconds until the next one, or None to be asked again. Where a picture is wanted, a file is left for the process
+that can take it.
+"""
+
+import os
+import sys
+import time
+import traceback
+from pathlib import Path
+
+import bpy
+
+HERE = Path(__file__).resolve().parent
+PERFORM_SECONDS = 240.0
+state: dict = {"step": 0, "since": 0.0}
+
+
+def window():
+    return bpy.context.window_manager.windows[0]
+
+
+def area_of(kind):
+    return next((a for a in window().screen.areas if a.type == kind), None)
+
+
+def in_view(function, **values):
+    """Call an operator as from the 3D viewport."""
+    area = area_of("VIEW_3D")
+    region = next(r for r in area.regions if r.type == "WINDOW")
+    with bpy.context.temp_override(window=window(), screen=window().screen, area=area, region=region):
+        return function(**values)
+
+
+def shoot(name):
+    """Ask for a picture. Steps wait while one is wanted."""
+    (HERE / "shots" / f"{name}.wanted").touch()
+
+
+def prepare():
+    preferences = bpy.context.preferences
+    preferences.view.show_splash = False
+    preferences.view.ui_scale = 1.1
+    preferences.view.show_developer_ui = False
+    if not hasattr(bpy.ops.understudy, "perform"):
+        raise RuntimeError("the extension is not enabled")
+    for o in list(bpy.data.objects):
+        bpy.data.objects.remove(o)
+    bpy.context.scene.render.fps = 30
+    return 1.0
+
+
+def open_panel():
+    space = area_of("VIEW_3D").spaces[0]
+    space.show_region_ui = True
+    space.show_region_toolbar = False
+    space.shading.type = "SOLID"
+    space.shading.color_type = "MATERIAL"
+    space.overlay.show_extras = False
+    return 1.5
+
+
+def choose_tab():
+    region = next(r for r in area_of("VIEW_3D").regions if r.type == "UI")
+    region.active_panel_category = "Understudy"
+    return 0.5
+
+
+def add_character():
+    in_view(bpy.ops.understudy.add_character)
+    return 0.5
+
+
+def speech_and_directions():
+    in_view(bpy.ops.understudy.set_audio, filepath=str(HERE / "speech.wav"))
+    in_view(bpy.ops.understudy.import_directions, filepath=str(HERE / "directions.json"))
+    look()
+    return 1.5
+
+
+def look():
+    """The viewport from the front, a little from the side, near the character."""
+    from mathutils import Euler, Vector
+
+    region = area_of("VIEW_3D").spaces[0].region_3d
+    region.view_perspective = "PERSP"
+    region.view_rotation = Euler((1.35, 0.0, 0.45)).to_quaternion()
+    region.view_location = Vector((0.25, 0.0, 0.85))
+    region.view_distance = 4.2
+
+
+def picture_of_panel():
+    shoot("panel")
+    return 0.5
+
+
+def perform():
+    in_view(lambda: bpy.ops.understudy.perform("INVOKE_DEFAULT"))
+    state["since"] = time.monotonic()
+    return 0.7
+
+
+def picture_of_progress():
+    shoot("performing")
+    return 0.1
+
+
+def wait_for_take():
+    character = bpy.context.scene.understudy.character
+    if character.understudy.takes:
+        return 0.5
+    if time.monotonic() - state["since"] > PERFORM_SECONDS:
+        raise RuntimeError("there is no take after four minutes")
+    return None
+
+
+def show_take():
+    scene = bpy.context.scene
+    character = scene.understudy.character
+    first, last = character.animation_data.action.frame_range
+    scene.frame_start, scene.frame_end = int(first), int(last)
+    scene.frame_set(int(first) + 170)  # in the middle of the second direction
+    hips = character.matrix_world @ character.pose.bones[0].head
+    area_of("VIEW_3D").spaces[0].region_3d.view_location = (hips.x + 0.25, hips.y, 0.85)
+    timeline = area_of("DOPESHEET_EDITOR")
+    if timeline is not None:
+        region = next(r for r in timeline.regions if r.type == "WINDOW")
+        with bpy.context.temp_override(window=window(), screen=window().screen, area=timeline, region=region):
+            bpy.ops.action.view_all()
+    return 1.5
+
+
+def picture_of_take():
+    shoot("take")
+    return 0.5
+
+
+STEPS = [prepare, open_panel, choose_tab, add_character, speech_and_directions, picture_of_panel, perform, picture_of_progress,
+         wait_for_take, show_take, picture_of_take]
+
+
+def tick():
+    try:
+        if any((HERE / "shots").glob("*.wanted")):
+            return 0.1
+        if state["step"] == len(STEPS):
+            print("@ui done", flush=True)
+            os._exit(0)
+        pause = STEPS[state["step"]]()
+        if pause is None:
+            return 0.2
+        state["step"] += 1
+        return pause
+    except Exception:
+        traceback.print_exc()
+        sys.stderr.flush()
+        os._exit(3)
+
+
+bpy.app.timers.register(tick, first_interval=2.0)
