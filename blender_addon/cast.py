@@ -13,8 +13,10 @@ from .shared.errors import UnderstudyError
 if TYPE_CHECKING:
     from .core.rigs.mapping import Mapping
 
-__all__ = ["CLASSES", "NO_CHARACTER", "SceneSettings", "active", "cannot_write", "clear_notice", "draw", "fps", "mapping_of",
-           "origin", "refuse"]
+__all__ = [
+    "CLASSES", "NO_CHARACTER", "SceneSettings", "active", "cannot_write", "clear_notice", "draw", "fps", "mapping_of",
+    "origin", "refuse",
+]
 
 NO_CHARACTER = "No character chosen: pick an armature, or add a character"
 
@@ -35,7 +37,7 @@ class SceneSettings(bpy.types.PropertyGroup):
 
 def active(context: bpy.types.Context) -> Any:
     """The chosen character, or the active armature where none is chosen, or None."""
-    scene = context.scene
+    scene: Any = context.scene
     chosen = scene.understudy.character if scene is not None else None
     if chosen is not None and chosen.name in bpy.data.objects and chosen.type == "ARMATURE":
         return chosen
@@ -121,7 +123,7 @@ class UNDERSTUDY_OT_add_character(bpy.types.Operator):
         return {"FINISHED"}
 
 
-def draw(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
+def draw(layout: Any, context: bpy.types.Context) -> None:
     """The line with the character and its rig."""
     settings = context.scene.understudy
     row = layout.row(align=True)

@@ -100,7 +100,7 @@ class UNDERSTUDY_OT_check_bridge(bpy.types.Operator):
             chosen = preferences.get()
             command = find_command(bpy.path.abspath(chosen.bridge_python), bpy.path.abspath(chosen.bridge_folder), (),
                                    session.source_root())
-            flags = subprocess.CREATE_NO_WINDOW if sys.platform == "win32" else 0
+            flags = getattr(subprocess, "CREATE_NO_WINDOW", 0)  # on Windows only
             done = subprocess.run([str(command.python), "-c", _CHECK], capture_output=True, text=True, timeout=CHECK_SECONDS,
                                   check=False, creationflags=flags, cwd=command.folder)
         except UnderstudyError as error:
@@ -139,7 +139,7 @@ class UNDERSTUDY_OT_open_log(bpy.types.Operator):
         return {"FINISHED"}
 
 
-def draw(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
+def draw(layout: Any, context: bpy.types.Context) -> None:
     """The bridge's line."""
     state, link = session.link_state()
     text, icon = _status(state, link)

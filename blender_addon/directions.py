@@ -44,12 +44,14 @@ class DirectionItem(bpy.types.PropertyGroup):
     start: FloatProperty(name="Start", description="Frame where it begins", precision=1, step=100, update=_refresh)
     end: FloatProperty(name="End", description="Frame where it ends", precision=1, step=100, update=_refresh)
     part: EnumProperty(name="Part", items=PARTS, description="What of the body obeys", update=_refresh)
-    strength: FloatProperty(name="Strength", default=1.0, min=0.0, max=2.0, description="How strongly the words are followed")
+    strength: FloatProperty(
+        name="Strength", default=1.0, min=0.0, max=2.0, description="How strongly the words are followed")
     use_seed: BoolProperty(name="Own Seed", description="Keep this strip's own seed when the take's changes")
     seed: IntProperty(name="Seed", min=0, description="Another seed gives another performance of the same words")
     enabled: BoolProperty(name="Enabled", default=True, description="Perform this direction", update=_refresh)
     selected: BoolProperty(name="Selected", update=_refresh)
-    colour: FloatVectorProperty(name="Colour", subtype="COLOR", size=3, min=0.0, max=1.0, default=COLOURS["full"], update=_refresh)
+    colour: FloatVectorProperty(
+        name="Colour", subtype="COLOR", size=3, min=0.0, max=1.0, default=COLOURS["full"], update=_refresh)
 
 
 def to_seconds(items: Any, origin: float, fps: float) -> "list[Direction]":
@@ -206,6 +208,7 @@ class UNDERSTUDY_OT_import_directions(_OnCharacter, bpy.types.Operator, ImportHe
     bl_label = "Import Directions"
     bl_options = {"REGISTER", "UNDO"}
 
+    filepath: StringProperty(subtype="FILE_PATH")
     filter_glob: StringProperty(default="*.json", options={"HIDDEN"})
 
     def execute(self, context: bpy.types.Context) -> set[str]:
@@ -235,6 +238,7 @@ class UNDERSTUDY_OT_export_directions(_OnCharacter, bpy.types.Operator, ExportHe
     needs_item = True
 
     filename_ext = ".json"
+    filepath: StringProperty(subtype="FILE_PATH")
     filter_glob: StringProperty(default="*.json", options={"HIDDEN"})
 
     def execute(self, context: bpy.types.Context) -> set[str]:
@@ -255,7 +259,7 @@ class UNDERSTUDY_OT_export_directions(_OnCharacter, bpy.types.Operator, ExportHe
 class UNDERSTUDY_UL_directions(bpy.types.UIList):
     """Colour, part, words and time of each strip."""
 
-    def draw_item(self, context: bpy.types.Context, layout: bpy.types.UILayout, data: Any, item: Any, icon: int,
+    def draw_item(self, context: bpy.types.Context, layout: Any, data: Any, item: Any, icon: int,
                   active_data: Any, active_property: str, index: int = 0, flt_flag: int = 0) -> None:
         """One row."""
         row = layout.row(align=True)
@@ -280,7 +284,7 @@ class UNDERSTUDY_UL_directions(bpy.types.UIList):
         return flags, rank
 
 
-def draw(layout: bpy.types.UILayout, context: bpy.types.Context, character: Any) -> None:
+def draw(layout: Any, context: bpy.types.Context, character: Any) -> None:
     """The panel's content."""
     settings = character.understudy
     row = layout.row()

@@ -30,11 +30,9 @@ def write_motion(motion: "Motion", path: Path) -> None:
         if suffix == ".npz":
             motion.save(path)
         else:
-            from .core.bvh import to_bvh
+            from .shared.formats.bvh import write_bvh
 
-            temporary = path.with_name(path.name + ".part")
-            temporary.write_text(to_bvh(motion), encoding="ascii")
-            temporary.replace(path)
+            write_bvh(motion, path)
     except OSError as error:
         raise cast.cannot_write(path, error) from error
 
@@ -47,7 +45,8 @@ class UNDERSTUDY_OT_export_motion(bpy.types.Operator, ExportHelper):
     bl_options = {"REGISTER"}
 
     filename_ext = ".npz"
-    check_extension = None
+    check_extension: Any = None
+    filepath: StringProperty(subtype="FILE_PATH")
     filter_glob: StringProperty(default="*.npz;*.bvh", options={"HIDDEN"})
 
     @classmethod
@@ -71,7 +70,7 @@ class UNDERSTUDY_OT_export_motion(bpy.types.Operator, ExportHelper):
         return {"FINISHED"}
 
 
-def draw(layout: bpy.types.UILayout, context: bpy.types.Context, character: Any) -> None:
+def draw(layout: Any, context: bpy.types.Context, character: Any) -> None:
     """The panel's content."""
     layout.operator("understudy.export_motion", icon="EXPORT")
 

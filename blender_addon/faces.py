@@ -18,7 +18,7 @@ def meshes_of(character: Any) -> list[Any]:
     for candidate in bpy.data.objects:
         if candidate.type != "MESH":
             continue
-        modified = any(m.type == "ARMATURE" and m.object == character for m in candidate.modifiers)
+        modified = any(m.type == "ARMATURE" and getattr(m, "object", None) == character for m in candidate.modifiers)
         if modified or candidate.parent == character:
             found.append(candidate)
     return found

@@ -111,9 +111,10 @@ def begin(context: bpy.types.Context, character: Any = None) -> Job:
         raise UnderstudyError("busy", f"{character.name} is performing already.", "Wait for it, or cancel it first.")
     request = build_request(context, character)
     session.tell(character, None)
+    start = speech.origin(context, character)
     facts = {"seed": request.seed, "directions": timeline.to_json(request.directions), "sound": request.audio_name,
-             "start_frame": speech.origin(context, character), "fps": request.fps}
-    owner = Performance(compat.session_uid(character), facts["start_frame"], facts)
+             "start_frame": start, "fps": request.fps}
+    owner = Performance(compat.session_uid(character), start, facts)
     job = session.desk().submit(request, owner)
     session.keep_pumping()
     return job

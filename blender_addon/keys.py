@@ -14,7 +14,8 @@ __all__ = ["write_channels"]
 
 
 def _enum(property_name: str, identifier: str) -> int:
-    return int(bpy.types.Keyframe.bl_rna.properties[property_name].enum_items[identifier].value)
+    found: Any = bpy.types.Keyframe.bl_rna.properties[property_name]
+    return int(found.enum_items[identifier].value)
 
 
 def write_channels(target: compat.ActionTarget, frames: np.ndarray, channels: Sequence[Channel]) -> int:

@@ -2,6 +2,7 @@
 """The sidebar of the 3D viewport, in the order of the work."""
 
 import textwrap
+from typing import Any
 
 import bpy
 
@@ -10,7 +11,7 @@ from . import cast, compat, connection, directions, exports, performance, sessio
 __all__ = ["CLASSES"]
 
 
-def _notice(layout: bpy.types.UILayout, context: bpy.types.Context, uid: int) -> None:
+def _notice(layout: Any, context: bpy.types.Context, uid: int) -> None:
     """The last failure, in lines that fit the sidebar."""
     error = session.notices.get(uid)
     if error is None:

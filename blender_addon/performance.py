@@ -114,7 +114,7 @@ class UNDERSTUDY_OT_cancel(bpy.types.Operator):
         return {"FINISHED"}
 
 
-def draw(layout: bpy.types.UILayout, context: bpy.types.Context, character: Any) -> None:
+def draw(layout: Any, context: bpy.types.Context, character: Any) -> None:
     """The panel's content."""
     settings = character.understudy
     column = layout.column()

@@ -28,10 +28,11 @@ class UnderstudyPreferences(bpy.types.AddonPreferences):
     device: StringProperty(
         name="Device", default="auto", description="What the bridge computes on: auto, cpu, cuda, cuda:1, mps")
     address: StringProperty(
-        name="Address", description="Address of a bridge that runs elsewhere, as tcp://127.0.0.1:40123; empty: this computer's own")
-    token: StringProperty(name="Token", subtype="PASSWORD", description="What that bridge's lock file gives as its token")
+        name="Address", description="Address of a bridge started by hand, as tcp://127.0.0.1:40123; empty: found by itself")
+    token: StringProperty(
+        name="Token", subtype="PASSWORD", description="What that bridge's lock file gives as its token")
     export_folder: StringProperty(
-        name="Export Folder", subtype="DIR_PATH", default="//", description="Where exports go unless another place is chosen")
+        name="Export Folder", subtype="DIR_PATH", default="//", description="Where exports go, unless chosen otherwise")
 
     def draw(self, context: bpy.types.Context) -> None:
         """The page in the Preferences."""

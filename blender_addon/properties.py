@@ -4,7 +4,9 @@
 from typing import Any
 
 import bpy
-from bpy.props import BoolProperty, CollectionProperty, EnumProperty, FloatProperty, IntProperty, PointerProperty, StringProperty
+from bpy.props import (
+    BoolProperty, CollectionProperty, EnumProperty, FloatProperty, IntProperty, PointerProperty, StringProperty,
+)
 
 from .cast import SceneSettings
 from .directions import DirectionItem
@@ -32,8 +34,10 @@ class CharacterSettings(bpy.types.PropertyGroup):
         name="Channel", min=0, max=128, description="Sequencer channel with this character's speech; 0: all channels")
     seed: IntProperty(name="Seed", min=0, description="The same seed with the same directions gives the same take")
     seed_locked: BoolProperty(name="Lock Seed", description="Perform again with the same seed instead of the next one")
-    text_guidance: FloatProperty(name="Words", default=3.0, min=0.0, max=10.0, description="How strictly directions are followed")
-    audio_guidance: FloatProperty(name="Speech", default=1.5, min=0.0, max=10.0, description="How strictly the speech is followed")
+    text_guidance: FloatProperty(
+        name="Words", default=3.0, min=0.0, max=10.0, description="How strictly directions are followed")
+    audio_guidance: FloatProperty(
+        name="Speech", default=1.5, min=0.0, max=10.0, description="How strictly the speech is followed")
     amplitude: FloatProperty(name="Size", default=1.0, min=0.0, max=2.0, description="How large gestures are")
     tempo: FloatProperty(name="Tempo", default=1.0, min=0.0, max=2.0, description="How fast gestures are")
     energy: FloatProperty(name="Energy", default=1.0, min=0.0, max=2.0, description="How forceful gestures are")
@@ -44,16 +48,18 @@ class CharacterSettings(bpy.types.PropertyGroup):
     own_stored: BoolProperty(options={"HIDDEN"})
 
 
+_OWNERS: tuple[tuple[Any, Any], ...] = ((bpy.types.Object, CharacterSettings), (bpy.types.Scene, SceneSettings))
+
+
 def add_pointers() -> None:
     """Hang the properties onto Blender's types."""
-    bpy.types.Object.understudy = PointerProperty(type=CharacterSettings)
-    bpy.types.Scene.understudy = PointerProperty(type=SceneSettings)
+    for owner, settings in _OWNERS:
+        owner.understudy = PointerProperty(type=settings)
 
 
 def remove_pointers() -> None:
     """The inverse of :func:`add_pointers`."""
-    types: tuple[Any, ...] = (bpy.types.Scene, bpy.types.Object)
-    for owner in types:
+    for owner, _ in reversed(_OWNERS):
         del owner.understudy
 
 

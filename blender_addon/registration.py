@@ -6,7 +6,8 @@ from typing import Any
 import bpy
 from bpy.app.handlers import persistent
 
-from . import cast, connection, directions, exports, log, panels, performance, preferences, properties, session, speech, takes
+from . import cast, connection, directions, exports, log, panels, performance, preferences
+from . import properties, session, speech, takes
 
 __all__ = ["CLASSES", "register", "unregister"]
 
@@ -23,6 +24,10 @@ CLASSES: tuple[Any, ...] = (
     *exports.CLASSES,
     *panels.CLASSES,
 )
+
+
+def _add_menu() -> Any:
+    return bpy.types.VIEW3D_MT_armature_add
 
 
 @persistent
@@ -44,7 +49,7 @@ def register() -> None:
             bpy.utils.unregister_class(cls)
         raise
     properties.add_pointers()
-    bpy.types.VIEW3D_MT_armature_add.append(cast.menu)
+    _add_menu().append(cast.menu)
     bpy.app.handlers.load_post.append(_on_load)
 
 
@@ -53,7 +58,7 @@ def unregister() -> None:
     session.shutdown()
     if _on_load in bpy.app.handlers.load_post:
         bpy.app.handlers.load_post.remove(_on_load)
-    bpy.types.VIEW3D_MT_armature_add.remove(cast.menu)
+    _add_menu().remove(cast.menu)
     properties.remove_pointers()
     for cls in reversed(CLASSES):
         bpy.utils.unregister_class(cls)

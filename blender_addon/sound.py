@@ -25,12 +25,14 @@ def file_seconds(path: Path) -> float | None:
 
     :raises UnderstudyError: ``audio_unreadable`` or ``audio_empty``.
     """
-    if not compat.has_sound():
+    try:
+        import aud
+    except ImportError:
         return None
-    import aud
 
     try:
-        sound = aud.Sound(str(path))
+        make: Any = aud.Sound  # the stubs forget its argument
+        sound = make(str(path))
         rate, frames = float(sound.specs[0]), int(sound.length)
     except aud.error as error:
         raise UnderstudyError("audio_unreadable", f"{path.name} cannot be read as sound.",
@@ -117,8 +119,8 @@ def read(context: bpy.types.Context, character: Any) -> tuple[np.ndarray | None,
     if settings.sound_source == "NONE":
         return None, "", None
     if settings.sound_source == "SEQUENCER":
-        content, seconds = _mixdown(context, character)
-        return content, "sequencer.wav", seconds
+        content, mixed_seconds = _mixdown(context, character)
+        return content, "sequencer.wav", mixed_seconds
     if not settings.sound_path:
         raise UnderstudyError("audio_missing", "No speech is chosen.",
                               "Choose a sound file, or set Speech to No Speech to perform the directions alone.")

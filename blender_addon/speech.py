@@ -64,6 +64,7 @@ class UNDERSTUDY_OT_set_audio(bpy.types.Operator, ImportHelper):
     bl_label = "Choose Speech"
     bl_options = {"REGISTER", "UNDO"}
 
+    filepath: StringProperty(subtype="FILE_PATH")
     filter_glob: StringProperty(default=_SUFFIXES, options={"HIDDEN"})
 
     @classmethod
@@ -111,7 +112,7 @@ class UNDERSTUDY_OT_set_audio(bpy.types.Operator, ImportHelper):
             self.report({"INFO"}, f"The scene now ends at frame {end}, with the speech")
 
 
-def draw(layout: bpy.types.UILayout, context: bpy.types.Context, character: Any) -> None:
+def draw(layout: Any, context: bpy.types.Context, character: Any) -> None:
     """The panel's content."""
     settings = character.understudy
     layout.row().prop(settings, "sound_source", expand=True)

@@ -205,7 +205,7 @@ def discard(character: Any, index: int) -> None:
         bpy.data.actions.remove(action)
 
 
-def draw(layout: bpy.types.UILayout, context: bpy.types.Context, character: Any) -> None:
+def draw(layout: Any, context: bpy.types.Context, character: Any) -> None:
     """The row of takes."""
     settings = character.understudy
     if not settings.takes:

@@ -153,7 +153,7 @@ class BridgeProcess:
         environment = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP")}
         environment["PYTHONUNBUFFERED"] = "1"
         line = [str(command.python), "-m", "bridge_server", "serve", "--parent-pid", str(os.getpid()), *command.arguments]
-        flags = subprocess.CREATE_NO_WINDOW if sys.platform == "win32" else 0
+        flags = getattr(subprocess, "CREATE_NO_WINDOW", 0)  # on Windows only
         self._output = self.log_path.open("wb")
         _log.info("starting %s", line)
         try:

@@ -174,8 +174,8 @@ class Desk:
             else:
                 job.state, job.fraction = "done", 1.0
         elif message.type == "error":
-            error = UnderstudyError.from_json(message.body)
-            if error.code == "not_found":
-                error = UnderstudyError("bridge_lost", "The bridge no longer knows this performance.",
+            told = UnderstudyError.from_json(message.body)
+            if told.code == "not_found":
+                told = UnderstudyError("bridge_lost", "The bridge no longer knows this performance.",
                                         "Press Perform again.")
-            self._fail(job, error)
+            self._fail(job, told)

@@ -137,8 +137,9 @@ class BridgeLink:
             return
         record = self._client.record if self._client else None
         self._drop_client()
-        assert event.error is not None
-        if event.error.code in ("bridge_not_running", "bridge_lost"):
+        error = event.error
+        assert error is not None
+        if error.code in ("bridge_not_running", "bridge_lost"):
             self._dead_record = record
         if event.kind == "lost" and record is not None:
             code = self.process.exit_code()
@@ -148,17 +149,15 @@ class BridgeLink:
                 self._connect(record)
                 return
             if code is not None:
-                event = LinkEvent("lost", error=UnderstudyError(
-                    "bridge_lost", f"The bridge stopped with exit code {code}.",
-                    f"Press Perform again to start it anew; its log is {record.log}."))
-        if event.kind == "failed" and event.error.code == "bridge_not_running" and not self._retried and self._fixed_record() is None \
-                and self._auto_start() and not self.process.running:
+                error = UnderstudyError("bridge_lost", f"The bridge stopped with exit code {code}.",
+                                        f"Press Perform again to start it anew; its log is {record.log}.")
+        nobody = event.kind == "failed" and error.code == "bridge_not_running" and not self._retried
+        if nobody and self._fixed_record() is None and self._auto_start() and not self.process.running:
             # the lock file was left behind by a bridge that is gone, and its pid belongs to another process now
             self._start(by_user=False)
             return
         self._retried = False
-        assert event.error is not None
-        self._fail(event.error)
+        self._fail(error)
 
     def _fail(self, error: UnderstudyError) -> None:
         self.state = "failed"

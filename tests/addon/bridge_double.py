@@ -97,6 +97,7 @@ class BridgeDouble:
             message = decode(frames, receiver="bridge")
             self.seen.append(message.type)
             self.answer(identity, message)
+        self.router.close(0)
 
     def send(self, identity: bytes, message: Message) -> None:
         self.router.send_multipart([identity, *encode(message)])
@@ -150,7 +151,6 @@ def main() -> None:
     write_record(double.record)
     print("ready", flush=True)
     double.serve()
-    double.router.close(0)
     double.context.term()
     lock_file().unlink(missing_ok=True)
 

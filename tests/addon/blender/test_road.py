@@ -75,6 +75,26 @@ def test_a_take_on_a_mixamo_rig(addon: Any, bridge: Any) -> None:
         assert np.all(np.abs(steps) < 1.0), curve.data_path
 
 
+def test_a_take_on_the_projects_own_character(addon: Any, bridge: Any) -> None:
+    from blender_addon.compat import action_curves
+
+    assert bpy.ops.understudy.add_character() == {"FINISHED"}
+    bpy.context.scene.render.fps = 30
+    character = bpy.context.scene.understudy.character
+    assert bpy.ops.understudy.direction_add(text="walks forward", start=1, end=61) == {"FINISHED"}
+    action = perform()
+    paths = {c.data_path for c in action_curves(action)}
+    assert 'pose.bones["left_shoulder"].rotation_quaternion' in paths
+    assert 'key_blocks["jawOpen"].value' in paths and 'pose.bones["jaw"].rotation_quaternion' not in paths
+    heads = []
+    for frame in (1, 60):
+        bpy.context.scene.frame_set(frame)
+        heads.append(character.matrix_world @ character.pose.bones["pelvis"].head)
+    # the motion walks along its +Z, which is Blender's -Y
+    walked = heads[1] - heads[0]
+    assert walked.y < -0.6 and abs(walked.x) < 0.1 and abs(walked.z) < 0.1
+
+
 def test_the_face_follows_its_curves(addon: Any, bridge: Any) -> None:
     from blender_addon.compat import action_curves
 
