@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The residual branch: the finer levels of the tokens from the coarser ones (after MoMask, Guo et al. 2024)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from .conditions import ConditionEmbedding, Conditions
+from .layers import Layer, rotary_table
+from .text_branch import BranchConfig
+
+__all__ = ["ResidualBranch"]
+
+
+class ResidualBranch(nn.Module):
+    """Predicts level ``l`` of every token at once from the sum of the code vectors of the levels below it."""
+
+    def __init__(self, config: BranchConfig, levels: int, code_width: int, layers: int = 4) -> None:
+        super().__init__()
+        self.config, self.levels = config, levels
+        self.codes = nn.Linear(config.groups * code_width, config.width)
+        self.level = nn.Embedding(levels, config.width)
+        self.conditions = ConditionEmbedding(config.text_width, config.groups, config.width)
+        self.layers = nn.ModuleList(Layer(config.width, config.heads, config.dropout) for _ in range(layers))
+        self.norm = nn.LayerNorm(config.width)
+        self.heads = nn.ModuleList(nn.Linear(config.width, config.groups * config.codes) for _ in range(levels - 1))
+
+    def forward(self, below: Tensor, level: int, conditions: Conditions) -> Tensor:
+        """Logits (B, N, G, codes) for ``level`` (from 1).
+
+        :param below: (B, N, G, code_width) sum of the code vectors of levels 0 to ``level - 1``.
+        """
+        b, n = below.shape[:2]
+        x = self.codes(below.flatten(2)) + self.conditions(conditions)
+        x = x + self.level(torch.tensor(level, device=x.device))
+        table = rotary_table(n, self.config.width // self.config.heads, x.device)
+        for layer in self.layers:
+            x = layer(x, table)
+        out: Tensor = self.heads[level - 1](self.norm(x))
+        return out.view(b, n, self.config.groups, self.config.codes)

@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Directions on a timeline to conditions on tokens.
+
+``full`` strips speak to both token groups, ``upper`` and ``lower`` to one. Strips for an arm or the head are
+finer than the groups: they are generated in a pass of their own and laid over by joints (:class:`Layer`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import torch
+
+from bridge_server.text.encoder import TextEncoder
+from shared.timeline import Direction
+
+from .conditions import IDLE_SENTENCE, SPEECH_SENTENCE, Conditions
+from .tokenizer import DOWN_RATE
+
+__all__ = ["FINE_PARTS", "TOKEN_SECONDS", "Plan", "plan"]
+
+FINE_PARTS: Final = ("left_arm", "right_arm", "head")
+TOKEN_SECONDS: Final = DOWN_RATE / 30.0
+_FULL: Final = ("lower", "upper")
+
+
+@dataclass
+class Plan:
+    """:ivar conditions: (1, N, G) for the base performance.
+
+    :ivar strength: (N, G) float32, multiplies the text guidance.
+    :ivar seeds: (N, G) int64, -1 where the take's seed holds.
+    :ivar spoken: (N,) bool, True where speech drives (no full-body direction).
+    """
+
+    conditions: Conditions
+    strength: np.ndarray
+    seeds: np.ndarray
+    spoken: np.ndarray
+
+
+def plan(
+    directions: list[Direction], tokens: int, encoder: TextEncoder, *, speech: np.ndarray | None, groups: tuple[str, ...] = _FULL
+) -> Plan:
+    """The plan of a performance of ``tokens`` tokens.
+
+    Where strips for the same group overlap, the later one takes over in the middle of the overlap.
+
+    :param directions: enabled, checked, sorted; those for :data:`FINE_PARTS` are left to the caller.
+    :param speech: (tokens,) bool, True where there is speech to follow; None without audio.
+    """
+    coarse = [d for d in directions if d.part not in FINE_PARTS]
+    gaps = np.full(tokens, IDLE_SENTENCE, dtype=object)
+    if speech is not None:
+        gaps[speech] = SPEECH_SENTENCE
+    texts = [d.text.strip() for d in coarse]
+    sentences = list(dict.fromkeys([IDLE_SENTENCE, SPEECH_SENTENCE, *texts]))
+    vectors = torch.from_numpy(encoder.encode(sentences))
+    index = {s: i for i, s in enumerate(sentences)}
+    centre = (np.arange(tokens) + 0.5) * TOKEN_SECONDS
+    chosen = np.empty((tokens, len(groups)), dtype=np.int64)
+    since = np.full((tokens, len(groups)), 8.0, np.float32)
+    until = np.full((tokens, len(groups)), 8.0, np.float32)
+    strength = np.ones((tokens, len(groups)), np.float32)
+    seeds = np.full((tokens, len(groups)), -1, np.int64)
+    for g, group in enumerate(groups):
+        chosen[:, g] = [index[s] for s in gaps]
+        mine = [d for d in coarse if d.part in ("full", group) or group == "body"]
+        begins = [d.start for d in mine]
+        ends = [d.end for d in mine]
+        for n in range(1, len(mine)):
+            if begins[n] < ends[n - 1]:
+                # an overlap is shared; a strip inside another is heard to its end
+                middle = begins[n] if mine[n].end <= mine[n - 1].end else (begins[n] + ends[n - 1]) / 2
+                begins[n] = middle
+        for d, begin, end in zip(mine, begins, ends, strict=True):
+            span = (centre >= begin) & (centre < end)
+            chosen[span, g] = index[d.text.strip()]
+            since[span, g] = centre[span] - d.start
+            until[span, g] = d.end - centre[span]
+            strength[span, g] = d.strength
+            seeds[span, g] = -1 if d.seed is None else d.seed
+    conditions = Conditions(vectors[torch.from_numpy(chosen)][None], torch.from_numpy(since)[None], torch.from_numpy(until)[None],
+                            torch.ones(1, tokens, len(groups), dtype=torch.bool))
+    directed = np.zeros(tokens, bool)
+    for d in coarse:
+        if d.part in ("full", "upper"):
+            directed |= (centre >= d.start) & (centre < d.end)
+    return Plan(conditions, strength, seeds, ~directed)

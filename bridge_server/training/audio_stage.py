@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Stage 3: the audio branch over the frozen text branch (METHOD.md point 3)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from bridge_server.audio.activity import speech_activity
+from bridge_server.motion.audio_branch import AudioBranch
+from bridge_server.motion.conditions import Conditions
+from bridge_server.motion.text_branch import BranchConfig, TextBranch
+
+from .loop import RunOptions, train
+from .masking import corrupt, draw_mask
+from .sequences import TokenSet
+from .text_stage import masked_loss
+
+__all__ = ["spoken_tokens", "train_audio_branch"]
+
+
+def spoken_tokens(audio: Tensor) -> Tensor:
+    """(B, N) bool of audio features (B, 8 N, width)."""
+    return torch.stack([torch.from_numpy(speech_activity(a.float().numpy())) for a in audio])
+
+
+def train_audio_branch(
+    speech: TokenSet, directed: TokenSet, speech_validation: TokenSet, text: TextBranch, config: BranchConfig, options: RunOptions,
+    batch: int = 32, directed_share: float = 0.4,
+) -> AudioBranch:
+    """Masked-token modelling of performances with their speech; the text branch is frozen.
+
+    The paper trains with the fixed sentence alone. Here a share of every batch is directed motion that hears
+    speech which has nothing to do with it: from it the branch learns that directions outlast speech.
+    Layers and token tables start from the text branch's, since both speak the same tokens.
+    """
+    assert speech.audio is not None and speech_validation.audio is not None
+    torch.manual_seed(options.seed)
+    text = text.eval().requires_grad_(False).to(options.device)
+    model = AudioBranch(config).to(options.device)
+    for name in ("tokens", "layers", "heads"):
+        getattr(model, name).load_state_dict(getattr(text, name).state_dict())
+    generator = torch.Generator().manual_seed(options.seed)
+    spoken = spoken_tokens(speech.audio)
+    spoken_validation = spoken_tokens(speech_validation.audio)
+
+    def loss_of(m: AudioBranch, tokens: Tensor, conditions: Conditions, rows: Tensor, given: Tensor, g: torch.Generator,
+                wrong: float) -> Tensor:
+        d = options.device
+        mask = draw_mask(*tokens.shape, g)
+        hidden = corrupt(tokens, mask, config.codes, g, wrong)
+        conditions = conditions.to(d)
+        with torch.no_grad():
+            # the text branch sees no tokens, only directions: so it is computed once per window when performing
+            _, layers = text(torch.full_like(tokens, config.codes).to(d), conditions)
+        logits = m(hidden.to(d), rows.to(d), given.to(d), layers)
+        return masked_loss(logits, tokens.to(d), mask.to(d))
+
+    def step() -> tuple[Tensor, dict[str, float]]:
+        assert speech.audio is not None
+        many = int(batch * (1 - directed_share))
+        a = torch.randint(len(speech), (many,), generator=generator)
+        b = torch.randint(len(directed), (batch - many,), generator=generator)
+        other = torch.randint(len(speech), (batch - many,), generator=generator)
+        tokens = torch.cat((speech.tokens[a, :, :, 0], directed.tokens[b, :, :, 0])).long()
+        conditions = Conditions.stack([speech.conditions(a, generator, 0.1, 0.0), directed.conditions(b, generator, 0.1)])
+        rows = torch.cat((speech.audio[a], speech.audio[other])).float()
+        # loudness is not always the same, and some of the time nothing is heard at all (for guidance)
+        rows = rows + 0.1 * torch.randn(batch, 1, rows.shape[-1], generator=generator)
+        heard = torch.rand(batch, 1, generator=generator) > torch.where(torch.arange(batch)[:, None] < many, 0.12, 0.3)
+        given = torch.cat((spoken[a], spoken[other])) & heard
+        return loss_of(model, tokens, conditions, rows, given, generator, 0.08), {}
+
+    @torch.no_grad()
+    def validate(m: nn.Module) -> dict[str, float]:
+        assert isinstance(m, AudioBranch) and speech_validation.audio is not None
+        result = {}
+        for name, hear in (("loss", True), ("loss_without_audio", False)):
+            g = torch.Generator().manual_seed(1)
+            losses = []
+            for start in range(0, len(speech_validation), 64):
+                rows = torch.arange(start, min(start + 64, len(speech_validation)))
+                given = spoken_validation[rows] if hear else torch.zeros_like(spoken_validation[rows])
+                losses.append(loss_of(m, speech_validation.tokens[rows, :, :, 0].long(), speech_validation.conditions(rows, g, 0.0, 0.0),
+                                      speech_validation.audio[rows].float(), given, g, 0.0))
+            result[name] = float(torch.stack(losses).mean())
+        return result
+
+    model.load_state_dict(train(model, step, options, validate, better="loss"))
+    return model.eval()

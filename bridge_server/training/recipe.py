@@ -1,0 +1,213 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A training run: which data, which sizes, stage after stage, from a TOML file."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+
+from bridge_server.motion.text_branch import BranchConfig
+from bridge_server.motion.tokenizer import Tokenizer, TokenizerConfig
+from bridge_server.motion.weights import load_networks, save_network, write_card
+from bridge_server.text.encoder import load_text_encoder
+from shared.errors import UnderstudyError
+
+from . import corpus as corpora
+from .audio_stage import train_audio_branch
+from .clips import Clip, read_sets
+from .loop import RunOptions
+from .sequences import TextTable, TokenSet, build_text_set
+from .speech_set import build_speech_set
+from .text_stage import train_residual_branch, train_text_branch
+from .tokenizer_stage import reconstruction, train_tokenizer
+
+__all__ = ["CONFIGS", "STAGES", "Recipe", "load_recipe"]
+
+CONFIGS: Final = Path(__file__).resolve().parent / "configs"
+
+
+@dataclass
+class Recipe:
+    """One run.
+
+    :ivar run: folder of checkpoints, logs and weights. :ivar data: folder that holds the motion sets.
+    :ivar settings: the TOML file's content.
+    """
+
+    run: Path
+    data: Path
+    settings: dict[str, Any]
+    device: str = "cpu"
+    bf16: bool = False
+    minutes: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def weights(self) -> Path:
+        """Where the finished networks are."""
+        return self.run / "weights"
+
+    def options(self, stage: str) -> RunOptions:
+        """The loop's options of a stage."""
+        s = self.settings[stage]
+        return RunOptions(self.run / stage, steps=s["steps"], rate=s["rate"], seed=self.settings["seed"], device=self.device,
+                          bf16=self.bf16, minutes=self.minutes.get(stage, s.get("minutes", 0)))
+
+    def branch_config(self, **rest: Any) -> BranchConfig:
+        """Sizes of the branches."""
+        return BranchConfig(codes=self.settings["tokenizer"]["codes"], groups=len(self.groups), **self.settings["branches"], **rest)
+
+    @property
+    def groups(self) -> dict[str, list[str]]:
+        """Token groups, by the tokenizer's configuration."""
+        if self.settings["tokenizer"].get("configuration", "parts") == "single":
+            return TokenizerConfig.single().groups
+        return TokenizerConfig().groups
+
+    def clips(self, split: str) -> list[Clip]:
+        """All clips of a split; a set that is marked non-commercial needs the recipe to say so."""
+        clips = read_sets([self.data / name for name in self.settings["data"]], (split,))
+        marked = sorted({c.source for c in clips if c.record.get("non_commercial")})
+        if marked and not self.settings.get("non_commercial", False):
+            raise UnderstudyError("unsupported", f"{', '.join(marked)} is for non-commercial use, and this recipe is not.",
+                                  "Leave the set out, or set non_commercial = true in the recipe.")
+        return clips
+
+    @property
+    def speech_folder(self) -> Path:
+        """The synthesized performances."""
+        return self.run / self.settings["speech"]
+
+
+def load_recipe(config: str, run: Path, data: Path, **rest: Any) -> Recipe:
+    """A recipe by name (of :data:`CONFIGS`) or path. :raises UnderstudyError: when there is none or it is broken."""
+    path = CONFIGS / f"{config}.toml" if (CONFIGS / f"{config}.toml").is_file() else Path(config)
+    try:
+        settings = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UnderstudyError("file_missing", f"There is no recipe {config!r}.",
+                              f"Choose one of {', '.join(sorted(p.stem for p in CONFIGS.glob('*.toml')))}, or a file.") from error
+    except tomllib.TOMLDecodeError as error:
+        raise UnderstudyError("file_invalid", f"The recipe {path.name} is not valid TOML ({error}).", "Correct the file.") from error
+    return Recipe(run, data, settings, **rest)
+
+
+def _tokenizer(recipe: Recipe) -> None:
+    s = recipe.settings["tokenizer"]
+    config = TokenizerConfig(recipe.groups, s["codes"], s["levels"], s["width"], s["code_width"])
+    training = corpora.build(recipe.clips("train"), tempi=tuple(recipe.settings["tempi"]))
+    validation = corpora.build(recipe.clips("val"), mirror=False)
+    model = train_tokenizer(training, validation, config, recipe.options("tokenizer"))
+    save_network(recipe.weights, "tokenizer", model, config.to_json())
+
+
+def _load_tokenizer(recipe: Recipe) -> Tokenizer:
+    import json
+
+    from safetensors import safe_open
+    from safetensors.torch import load_file
+
+    path = recipe.weights / "tokenizer.safetensors"
+    if not path.is_file():
+        raise UnderstudyError("file_missing", f"{recipe.run.name} has no trained tokenizer.", "Train the tokenizer stage first.")
+    with safe_open(path, "pt") as file:
+        model = Tokenizer(TokenizerConfig(**json.loads(file.metadata()["config"])))
+    model.load_state_dict({k: v.float() for k, v in load_file(path).items()}, strict=False)
+    return model.eval()
+
+
+def _text_sets(recipe: Recipe) -> tuple[TokenSet, TokenSet]:
+    """Training and validation sequences with directions, kept on disk between stages."""
+    cache = recipe.run / "sequences.pt"
+    if cache.is_file():
+        loaded: tuple[TokenSet, TokenSet] = torch.load(cache, weights_only=False)
+        return loaded
+    tokenizer, table = _load_tokenizer(recipe), TextTable()
+    training = corpora.build(recipe.clips("train"), tempi=tuple(recipe.settings["tempi"]))
+    validation = corpora.build(recipe.clips("val"), mirror=False)
+    usable = [v for v in training if not v.clip.record.get("needs_objects")]
+    held = [v for v in validation if not v.clip.record.get("needs_objects")]
+    count = recipe.settings["text"]["sequences"]
+    sets = (build_text_set(usable, tokenizer, count, table, recipe.settings["seed"]),
+            build_text_set(held, tokenizer, 256, table, 1, recombine=0.0))
+    table.embed(load_text_encoder("minilm"))
+    torch.save(sets, cache)
+    return sets
+
+
+def _joined(a: TokenSet, b: TokenSet) -> TokenSet:
+    """Both sets' sequences (without audio); ``b``'s captions are padded to ``a``'s number."""
+    most = a.captions.shape[-1]
+    padded = torch.nn.functional.pad(b.captions, (0, most - b.captions.shape[-1]), value=-1)
+    return TokenSet(torch.cat((a.tokens, b.tokens)), torch.cat((a.captions, padded)), torch.cat((a.since, b.since)),
+                    torch.cat((a.until, b.until)), a.table)
+
+
+def _speech_sets(recipe: Recipe, table: TextTable, changed: bool) -> tuple[TokenSet, TokenSet]:
+    if not (recipe.speech_folder / "clips.json").is_file():
+        raise UnderstudyError("file_missing", f"There are no synthesized performances in {recipe.speech_folder}.",
+                              "Run `understudy synthesize` into that folder first.")
+    augment = None
+    if changed:
+        from bridge_server.synthesis.augment import augment
+
+    tokenizer = _load_tokenizer(recipe)
+    sets = (build_speech_set(recipe.speech_folder, "train", tokenizer, table, augment=augment, seed=recipe.settings["seed"]),
+            build_speech_set(recipe.speech_folder, "val", tokenizer, table, mirror=False))
+    table.embed(load_text_encoder("minilm"))
+    return sets
+
+
+def _text(recipe: Recipe) -> None:
+    training, validation = _text_sets(recipe)
+    if (recipe.speech_folder / "clips.json").is_file():
+        speech, _ = _speech_sets(recipe, training.table, changed=False)
+        few = torch.randperm(len(speech), generator=torch.Generator().manual_seed(0))[: len(training) // 5]
+        speech = TokenSet(speech.tokens[few], speech.captions[few], speech.since[few], speech.until[few], speech.table)
+        training = _joined(training, speech)
+    config = recipe.branch_config()
+    save_network(recipe.weights, "text", train_text_branch(training, validation, config, recipe.options("text")), config.to_json())
+
+
+def _residual(recipe: Recipe) -> None:
+    training, validation = _text_sets(recipe)
+    config = recipe.branch_config()
+    model = train_residual_branch(training, validation, _load_tokenizer(recipe), config, recipe.options("residual"))
+    save_network(recipe.weights, "residual", model, config.to_json())
+
+
+def _audio(recipe: Recipe) -> None:
+    directed, _ = _text_sets(recipe)
+    speech, validation = _speech_sets(recipe, directed.table, changed=True)
+    _card(recipe)
+    text = load_networks(recipe.weights, recipe.device).text
+    config = recipe.branch_config(fusion=recipe.settings["audio"]["fusion"])
+    model = train_audio_branch(speech, directed, validation, text, config, recipe.options("audio"))
+    save_network(recipe.weights, "audio", model, config.to_json())
+    _card(recipe)
+
+
+def _card(recipe: Recipe) -> None:
+    s = recipe.settings
+    write_card(
+        recipe.weights, name=s["name"], version=s["version"], licence=s["licence"], data=s["data"],
+        non_commercial=bool(s.get("non_commercial", False)),
+        text_encoder={"name": "minilm", "sha256": load_text_encoder("minilm").digest}, recipe=s,
+    )
+
+
+def _evaluate(recipe: Recipe) -> None:
+    """Reconstruction of the test split, printed; the full evaluation is ``understudy evaluate``."""
+    test = corpora.build(recipe.clips("test"), mirror=False)
+    for name, value in reconstruction(_load_tokenizer(recipe), test).items():
+        print(f"{name}: {value:.2f}")
+
+
+STAGES: Final[dict[str, Callable[[Recipe], None]]] = {
+    "tokenizer": _tokenizer, "text": _text, "residual": _residual, "audio": _audio, "card": _card, "reconstruction": _evaluate,
+}
+"""The stages in the order in which they are run."""

@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Performances with their speech, as windows of tokens and audio features."""
+
+from __future__ import annotations
+
+import wave
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from bridge_server.audio.activity import speech_activity
+from bridge_server.audio.features import mel_features
+from bridge_server.motion import features
+from bridge_server.motion.audio_branch import AUDIO_RATE
+from bridge_server.motion.conditions import IDLE_SENTENCE, SPEECH_SENTENCE
+from bridge_server.motion.tokenizer import DOWN_RATE, Tokenizer
+from shared import rotations as rot
+
+from .clips import mirrored, read_set
+from .sequences import LENGTH, TextTable, TokenSet
+
+__all__ = ["build_speech_set", "read_wav"]
+
+_ROWS = 8
+
+
+def read_wav(path: Path) -> tuple[np.ndarray, int]:
+    """Mono float32 samples in [-1, 1] and the rate of a 16-bit wav file."""
+    with wave.open(str(path), "rb") as file:
+        samples = np.frombuffer(file.readframes(file.getnframes()), "<i2").astype(np.float32) / 32768
+        return samples.reshape(-1, file.getnchannels()).mean(1), file.getframerate()
+
+
+def build_speech_set(
+    folder: Path, split: str, tokenizer: Tokenizer, table: TextTable, *, mirror: bool = True, stride: int = LENGTH // 2,
+    augment: Callable[[np.ndarray, int, np.random.Generator], np.ndarray] | None = None, seed: int = 0,
+) -> TokenSet:
+    """Windows of every clip of a synthesized set (see :mod:`bridge_server.synthesis`).
+
+    Where somebody speaks the caption is the paper's fixed sentence, in long pauses the idle one, as at performance.
+
+    :param augment: ``(samples, rate, generator) -> samples``; adds a second, changed hearing of every clip.
+    """
+    generator = np.random.default_rng(seed)
+    speech, idle = table.add(SPEECH_SENTENCE), table.add(IDLE_SENTENCE)
+    tokens: list[torch.Tensor] = []
+    captions: list[np.ndarray] = []
+    audio: list[np.ndarray] = []
+    groups = len(tokenizer.group_names)
+    for clip in read_set(folder, (split,)):
+        count = len(clip) // DOWN_RATE
+        if count < LENGTH:
+            continue
+        samples, rate = read_wav(folder / clip.record["wav"])
+        hearings = [samples]
+        if augment is not None:
+            hearings.append(augment(samples, rate, generator))
+        heard = [mel_features(s, rate, count * _ROWS, AUDIO_RATE, 0.5 / AUDIO_RATE) for s in hearings]
+        spoken = speech_activity(heard[0], _ROWS)
+        bodies = [(clip.rotations, clip.translation)]
+        if mirror:
+            q, t = mirrored(clip.rotations, clip.translation)
+            bodies.append((rot.continuous(q), t))
+        starts = list(range(0, count - LENGTH + 1, stride))
+        for n, (q, t) in enumerate(bodies):
+            parts = features.encode(q, t).parts
+            whole = tokenizer.encode({k: torch.from_numpy(v[None, :count * DOWN_RATE]) for k, v in parts.items()})[0]
+            rows = heard[n % len(heard)]
+            for a in starts:
+                tokens.append(whole[a:a + LENGTH].to(torch.int16))
+                captions.append(np.where(spoken[a:a + LENGTH], speech, idle).astype(np.int16))
+                audio.append(rows[a * _ROWS:(a + LENGTH) * _ROWS].astype(np.float16))
+    ids = torch.from_numpy(np.stack(captions))[:, :, None, None].expand(-1, -1, groups, 1).contiguous()
+    far = torch.full((len(tokens), LENGTH, groups), 8.0)
+    return TokenSet(torch.stack(tokens), ids, far, far.clone(), table, torch.from_numpy(np.stack(audio)))
