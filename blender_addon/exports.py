@@ -45,7 +45,7 @@ class UNDERSTUDY_OT_export_motion(bpy.types.Operator, ExportHelper):
     bl_options = {"REGISTER"}
 
     filename_ext = ".npz"
-    check_extension: Any = None
+    check_extension = None  # type: ignore[assignment]
     filepath: StringProperty(subtype="FILE_PATH")
     filter_glob: StringProperty(default="*.npz;*.bvh", options={"HIDDEN"})
 

@@ -9,6 +9,8 @@ calls it in the background, where timers never fire.
 """
 
 import logging
+import os
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -56,6 +58,7 @@ def _command() -> "BridgeCommand":
 
     chosen = preferences.get()
     arguments = ("--device", chosen.device) if chosen.device not in ("", "auto") else ()
+    arguments += tuple(shlex.split(os.environ.get("UNDERSTUDY_BRIDGE_ARGUMENTS", "")))
     return find_command(bpy.path.abspath(chosen.bridge_python), bpy.path.abspath(chosen.bridge_folder), arguments,
                         source_root())
 

@@ -47,6 +47,7 @@ class BridgeLink:
         self._fixed_record = record
         self._timing = timing
         self._client: Client | None = None
+        self._log = ""
         self._retried = False
         self._dead_record: BridgeRecord | None = None
         self._shutting_down_until = 0.0
@@ -59,7 +60,7 @@ class BridgeLink:
     @property
     def log_path(self) -> str:
         """The bridge's log file, or that of its failed start."""
-        return str(self.welcome.get("log") or self.process.log_path)
+        return self._log or str(self.process.log_path)
 
     def want(self, *, start: bool = False) -> None:
         """Move towards "ready": connect to a running bridge, or start one.
@@ -129,6 +130,7 @@ class BridgeLink:
     def _on_event(self, event: LinkEvent) -> None:
         if event.kind == "connected":
             self.welcome = event.body or {}
+            self._log = str(self.welcome.get("log", ""))
             self.state = "ready"
             self.epoch += 1
             self._retried = False
