@@ -49,7 +49,7 @@ def _trunk(field: Field) -> None:
     centre = (0.0, -0.006, -0.013, -0.014, -0.008, 0.001, 0.006, 0.006, 0.003, 0.0, -0.002, -0.006, -0.012, -0.014, -0.012)
     field.tube(1, keys, width, depth, 0.0, centre, blend=0.03, power=2.35)
     for side in (-1, 1):
-        field.ellipsoid((side * 0.072, 1.305, 0.058), (0.075, 0.052, 0.045), 0.05)
+        field.ellipsoid((side * 0.072, 1.305, 0.058), (0.078, 0.056, 0.042), 0.055)
         field.ellipsoid((side * 0.068, 0.885, -0.058), (0.074, 0.070, 0.054), 0.05)
     field.tube(1, (1.40, 1.45, 1.50, 1.56), (0.064, 0.0545, 0.052, 0.052), (0.062, 0.055, 0.053, 0.055), 0.0,
                (-0.012, -0.006, 0.0, 0.004), blend=0.035)
@@ -65,9 +65,9 @@ def _legs(field: Field) -> None:
         offset = tuple(x + side * d for d in (0, 0, 0, 0.001, 0.003, 0.004, 0.002, 0.0, 0.0, 0.0, 0.001, 0.003, 0.004, 0.003, 0.0))
         field.tube(1, keys, width, depth, offset, centre, blend=0.03)
         # the foot: heel, arch, ball, toes; the sole is flat at y = 0
-        foot_keys = (-0.062, -0.045, -0.015, 0.03, 0.08, 0.12, 0.155, 0.19, 0.215)
+        foot_keys = (-0.048, -0.036, -0.012, 0.03, 0.075, 0.115, 0.145, 0.175, 0.198)
         half = (0.018, 0.030, 0.034, 0.034, 0.040, 0.046, 0.046, 0.038, 0.018)
-        high = (0.020, 0.032, 0.040, 0.040, 0.032, 0.024, 0.0185, 0.014, 0.009)
+        high = (0.022, 0.032, 0.040, 0.040, 0.032, 0.024, 0.0185, 0.0145, 0.011)
         field.tube(2, foot_keys, half, high, (x, x, x, x + side * 0.002, x + side * 0.004, x + side * 0.005, x + side * 0.004,
                                                x + side * 0.001, x - side * 0.004),
                    tuple(h - 0.002 for h in high), blend=0.028, power=2.5)
@@ -120,21 +120,23 @@ def _head(field: Field) -> None:
     centre = tuple((f + r) / 2 for f, r in zip(front, rear, strict=True))
     field.tube(1, keys, width, depth, 0.0, centre, blend=0.022, power=2.35, caps=(0.0215, 0.049))
     # nose: bridge, tip, wings
-    field.capsule((0, 1.603, 0.094), (0, 1.568, 0.1125), (0.0068, 0.0082), 0.012)
-    field.ellipsoid((0, 1.5635, 0.1125), (0.0100, 0.0085, 0.0100), 0.010)
+    field.capsule((0, 1.606, 0.0945), (0, 1.5715, 0.1110), (0.0066, 0.0076), 0.014)
+    field.ellipsoid((0, 1.5680, 0.1115), (0.0092, 0.0080, 0.0092), 0.010)
     for side in (-1, 1):
-        field.ellipsoid((side * 0.0105, 1.5605, 0.1035), (0.0068, 0.0062, 0.0080), 0.008)
-        field.ellipsoid((side * 0.036, 1.572, 0.074), (0.022, 0.018, 0.018), 0.03)
-        field.capsule((side * 0.010, 1.628, 0.0925), (side * 0.044, 1.631, 0.0765), (0.0085, 0.0085), 0.022)
+        field.ellipsoid((side * 0.0100, 1.5650, 0.1030), (0.0062, 0.0058, 0.0075), 0.009)
+        field.ellipsoid((side * 0.033, 1.577, 0.0775), (0.022, 0.018, 0.0165), 0.03)
+        field.capsule((side * 0.010, 1.628, 0.0925), (side * 0.042, 1.631, 0.0745), (0.0085, 0.0080), 0.026)
         # eye socket, then the ear
         eye = joint("left_eye" if side > 0 else "right_eye")
-        field.ellipsoid(eye + np.array([side * 0.001, 0.0, 0.010]), (0.0185, 0.0125, 0.0150), 0.010, carve=True)
+        field.ellipsoid(eye + np.array([side * 0.001, 0.0005, 0.011]), (0.0168, 0.0096, 0.0150), 0.008, carve=True)
         field.ellipsoid((side * 0.0745, 1.592, -0.004), (0.0085, 0.0300, 0.0190), 0.008)
         field.ellipsoid((side * 0.0845, 1.595, 0.003), (0.0050, 0.0170, 0.0095), 0.006, carve=True)
     # chin, and the mouth: a socket that the lips close
     field.ellipsoid((0, 1.494, 0.089), (0.018, 0.013, 0.012), 0.016)
-    field.ellipsoid(MOUTH + np.array([0, 0.0, 0.0]), (0.0225, 0.0068, 0.030), 0.006, carve=True)
-    field.ellipsoid(MOUTH + np.array([0, 0.0, -0.028]), (0.0230, 0.0110, 0.020), 0.006, carve=True)
+    for back in (0.001, 0.009, 0.018):
+        field.capsule(MOUTH - np.array([0.0172, 0, back + 0.0015]), MOUTH + np.array([0.0172, 0, -back - 0.0015]), (0.0044, 0.0044),
+                      0.003, carve=True)
+    field.ellipsoid(MOUTH + np.array([0, 0.0, -0.030]), (0.0225, 0.0120, 0.019), 0.006, carve=True)
 
 
 def body_mesh() -> tuple[np.ndarray, np.ndarray]:

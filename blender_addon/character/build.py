@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import math
-
 import bpy
 import numpy as np
 from mathutils import Vector
@@ -13,7 +11,7 @@ from ..core.retarget.axes import vector_to_z_up
 from ..shared.skeleton import END_POINTS, JOINT_INDEX, JOINT_NAMES, PARENTS
 from .body import JOINTS, MOUTH, body_mesh, joint
 from .expressions import shapes
-from .face_parts import MATERIALS, Part, face_parts
+from .face_parts import HALF_MOUTH, MATERIALS, Part, face_parts
 from .weights import skin_weights
 
 __all__ = ["NAME", "build_character"]
@@ -104,7 +102,10 @@ def _skin_materials(vertices: np.ndarray, quads: np.ndarray) -> np.ndarray:
     centre = vertices[quads].mean(axis=1)
     inside = ((np.abs(centre[:, 0]) < 0.027) & (np.abs(centre[:, 1] - MOUTH[1]) < 0.0145)
               & (centre[:, 2] < MOUTH[2] - 0.0045 - 7.0 * centre[:, 0] ** 2) & (centre[:, 2] > 0.035))
-    return np.where(inside, MATERIALS.index("Mouth"), 0)
+    # skin that the lips cover would show as a light patch in the corners of an open mouth
+    covered = (((centre[:, 0] / HALF_MOUTH) ** 2 + ((centre[:, 1] - MOUTH[1]) / 0.0052) ** 2 < 0.9)
+               & (centre[:, 2] > 0.05))
+    return np.where(inside | covered, MATERIALS.index("Mouth"), 0)
 
 
 def _fill(mesh: bpy.types.Mesh, vertices: np.ndarray, quads: np.ndarray, parts: list[Part]) -> None:
@@ -186,5 +187,4 @@ def build_character(context: bpy.types.Context) -> bpy.types.Object:
     rig.location = context.scene.cursor.location
     for bone in rig.pose.bones:
         bone.rotation_mode = "QUATERNION"
-    assert math.isfinite(rig.location.length)
     return rig

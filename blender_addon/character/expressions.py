@@ -6,19 +6,16 @@ Y up, facing +Z, metres; ``L`` is the character's left, +X.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 
 from ..shared import rotations as rot
-from .body import EYE_RADIUS, MOUTH, joint
-from .face_parts import LID_SHAPE, Part, lid_edge, lid_points, mouth_depth
+from .body import MOUTH, joint
+from .face_parts import HALF_MOUTH, LID_RADIUS, LID_SHAPE, Part, lid_edge, lid_points, mouth_depth
 
 __all__ = ["JAW_RADIANS", "jaw_share", "lower_share", "shapes"]
 
 JAW_RADIANS = 0.33
 """Turn of the jaw at jawOpen = 1."""
-_HALF_WIDTH = 0.0242
 
 
 def _step(x: np.ndarray, low: float, high: float) -> np.ndarray:
@@ -33,7 +30,7 @@ def _near(p: np.ndarray, centre: tuple[float, float, float], size: float, tall: 
 
 def lower_share(p: np.ndarray) -> np.ndarray:
     """(N,) how much points of the skin belong to below the mouth: sharp between the lips, soft beyond the corners."""
-    soft = 0.0012 + 0.012 * _step(np.abs(p[:, 0]), _HALF_WIDTH * 0.8, _HALF_WIDTH * 2.0)
+    soft = 0.0012 + 0.012 * _step(np.abs(p[:, 0]), HALF_MOUTH * 0.8, HALF_MOUTH * 2.0)
     t = np.clip((MOUTH[1] - p[:, 1]) / soft * 0.5 + 0.5, 0.0, 1.0)
     return t * t * (3 - 2 * t)
 
@@ -43,7 +40,7 @@ def jaw_share(p: np.ndarray) -> np.ndarray:
     hinge = joint("jaw")
     back = np.clip((MOUTH[2] - p[:, 2]) / (MOUTH[2] - hinge[2]), 0.0, 1.4)
     line = MOUTH[1] + (hinge[1] - 0.006 - MOUTH[1]) * back
-    soft = 0.0012 + 0.016 * _step(np.abs(p[:, 0]), _HALF_WIDTH * 0.8, _HALF_WIDTH * 1.9) + 0.004 * back
+    soft = 0.0012 + 0.016 * _step(np.abs(p[:, 0]), HALF_MOUTH * 0.8, HALF_MOUTH * 1.9) + 0.004 * back
     t = np.clip((line - p[:, 1]) / soft * 0.5 + 0.5, 0.0, 1.0)
     below = t * t * (3 - 2 * t)
     return below * _step(p[:, 2], 0.006, 0.050) * _step(p[:, 1], 1.452, 1.486) * (p[:, 1] < 1.60)
@@ -91,11 +88,10 @@ def _lid_move(head: _Head, side: str, which: str, middle: float, share: float = 
     root = 1.45 if which == "upper" else -1.35
     target = lid_edge(part.u, middle) * (1 - part.v) + root * part.v
     now = start * (1 - part.v) + root * part.v
-    radius = EYE_RADIUS * 1.12
     # a closing lid moves along a chord at half weight: it starts and ends a little further out
     out = 1.0 + 0.035 * abs(middle - LID_SHAPE[f"{which}_open"]) * (1 - part.v)
-    result[head.slices[kind]] = share * (lid_points(side, part.u, target, radius) * out[:, None]
-                                         - joint(f"{side}_eye") * (out - 1)[:, None] - lid_points(side, part.u, now, radius))
+    result[head.slices[kind]] = share * (lid_points(side, part.u, target, LID_RADIUS) * out[:, None]
+                                         - joint(f"{side}_eye") * (out - 1)[:, None] - lid_points(side, part.u, now, LID_RADIUS))
     return result
 
 
@@ -125,7 +121,7 @@ def _sided(side: str, x: float, y: float, z: float) -> tuple[float, float, float
 
 def _corner(head: _Head, side: str, size: float = 0.0135) -> np.ndarray:
     sign = 1.0 if side == "Left" else -1.0
-    return _near(head.points, (sign * _HALF_WIDTH, MOUTH[1], float(mouth_depth(np.array(_HALF_WIDTH)))), size, 1.1)
+    return _near(head.points, (sign * HALF_MOUTH, MOUTH[1], float(mouth_depth(np.array(HALF_MOUTH)))), size, 1.1)
 
 
 def _scale_mouth(head: _Head, x: float, y: float, forward: float) -> np.ndarray:
@@ -176,14 +172,15 @@ def shapes(skin: np.ndarray, parts: list[Part]) -> dict[str, np.ndarray]:
     head = _Head(skin, parts)
     p = head.points
     jaw_open = _jaw_turn(head, (JAW_RADIANS, 0, 0))
-    lips_together = -jaw_open * (head.mouth * head.lower)[:, None] * 1.0
-    upper_follows = np.zeros_like(p)
-    result: dict[str, Callable[[], np.ndarray] | np.ndarray] = {
+    together = _near(p, tuple(MOUTH), 0.019, 0.75) * head.soft
+    together[head.slices["lips"]] = 1.0
+    result: dict[str, np.ndarray] = {
         "jawOpen": jaw_open,
         "jawForward": _jaw_turn(head, (0, 0, 0), (0, 0, 0.006)),
         "jawLeft": _jaw_turn(head, (0, 0, 0), (0.006, 0, 0)),
         "jawRight": _jaw_turn(head, (0, 0, 0), (-0.006, 0, 0)),
-        "mouthClose": lips_together + upper_follows,
+        # the lower lip comes up to where it was before the jaw went down
+        "mouthClose": -jaw_open * together[:, None],
         "mouthFunnel": _scale_mouth(head, 0.72, 1.0, 0.0085) + head.move(head.mouth * head.lower, (0, -0.0055, 0.002))
         + head.move(head.mouth * head.upper, (0, 0.0045, 0.001)),
         "mouthPucker": _scale_mouth(head, 0.50, 1.10, 0.0105),
@@ -204,4 +201,4 @@ def shapes(skin: np.ndarray, parts: list[Part]) -> dict[str, np.ndarray]:
     result["tongueOut"] = tongue
     for side in ("Left", "Right"):
         result.update(_sided_shapes(head, side))
-    return result  # type: ignore[return-value]
+    return result

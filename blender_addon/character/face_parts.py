@@ -13,13 +13,16 @@ import numpy as np
 
 from .body import EYE_RADIUS, MOUTH, joint
 
-__all__ = ["LID_SHAPE", "MATERIALS", "Part", "face_parts", "lid_points"]
+__all__ = ["HALF_MOUTH", "LID_RADIUS", "LID_SHAPE", "MATERIALS", "Part", "face_parts", "lid_edge",
+           "lid_points", "mouth_depth"]
 
 MATERIALS = ("Skin", "Lips", "Eye White", "Iris", "Pupil", "Brow", "Mouth", "Teeth")
-_LID_RADIUS = EYE_RADIUS * 1.12
+LID_RADIUS = EYE_RADIUS * 1.10
+HALF_MOUTH = 0.0226
+"""Half the width of the mouth."""
 LID_WIDEN = 1.28
 """Lids are wider than the eyeball, so that the opening is an almond."""
-LID_SHAPE = {"upper_open": 0.46, "lower_open": -0.36, "closed": -0.20, "wide": 0.68}
+LID_SHAPE = {"upper_open": 0.41, "lower_open": -0.36, "closed": -0.20, "wide": 0.68}
 """Elevation of the lids' edges in the middle of the eye, radians."""
 
 
@@ -56,7 +59,7 @@ def _grid_faces(rows: int, columns: int, closed: bool) -> list[list[int]]:
 
 def _eyeball(side: str) -> Part:
     centre, columns = joint(f"{side}_eye"), 24
-    polar = np.radians([0.0, 9.0, 13.0, 21.0, 29.0, 34.0, 48.0, 64.0, 82.0, 100.0, 125.0, 150.0, 172.0])
+    polar = np.radians([0.0, 9.0, 14.0, 23.0, 32.0, 37.0, 48.0, 64.0, 82.0, 100.0, 125.0, 150.0, 172.0])
     turn = np.arange(columns) / columns * 2 * np.pi
     vertices, faces, materials = [centre + [0, 0, EYE_RADIUS]], [], []
     for a in polar[1:]:
@@ -70,7 +73,7 @@ def _eyeball(side: str) -> Part:
         for c in range(columns):
             n = (c + 1) % columns
             faces.append([first + c, first + columns + c, first + columns + n, first + n])
-            materials.append(4 if polar[r + 2] < np.radians(14) else 3 if polar[r + 2] < np.radians(30) else 2)
+            materials.append(4 if polar[r + 2] < np.radians(15) else 3 if polar[r + 2] < np.radians(33) else 2)
     return Part(f"eye_{side}", f"{side}_eye", np.array(vertices), faces, materials)
 
 
@@ -96,7 +99,7 @@ def _lid(side: str, upper: bool) -> Part:
         # row 0 is the inner rim of the edge, row 1 the outer one, the last the root inside the skin
         share = 0.0 if r < 2 else ((r - 1) / (rows - 2)) ** 1.2
         phi = edge * (1 - share) + root * share
-        vertices.append(lid_points(side, theta, phi, _LID_RADIUS * (0.93 if r == 0 else 1.0)))
+        vertices.append(lid_points(side, theta, phi, LID_RADIUS * (0.93 if r == 0 else 1.0)))
         u.append(theta)
         v.append(np.full(columns, share))
     for n, face in enumerate(_grid_faces(rows, columns, closed=False)):
@@ -153,14 +156,14 @@ def _lips() -> Part:
     columns, around = 48, 10
     u = np.arange(columns) / columns * 2 * np.pi
     s, c = np.sin(u), np.cos(u)
-    x = 0.0242 * np.sign(c) * np.abs(c) ** 0.9
+    x = HALF_MOUTH * c
     upper = s > 0
-    share = np.clip(np.abs(s), 0, 1) ** 0.65
-    bow = 1 - 0.16 * np.exp(-((x / 0.0045) ** 2)) + 0.10 * np.exp(-(((np.abs(x) - 0.0085) / 0.005) ** 2))
-    high = np.where(upper, 0.0040 * bow, 0.0050) * (0.22 + 0.78 * share)
-    deep = np.where(upper, 0.0050, 0.0056) * (0.45 + 0.55 * share)
-    y = MOUTH[1] + np.where(upper, 1.0, -1.0) * high * (0.985 * np.minimum(1.0, share * 3))
-    z = mouth_depth(x) - 0.0020
+    share = np.abs(s) ** 0.85
+    bow = 1 - 0.13 * np.exp(-((x / 0.0040) ** 2)) + 0.06 * np.exp(-(((np.abs(x) - 0.0075) / 0.0045) ** 2))
+    high = np.where(upper, 0.0040 * bow, 0.0046) * (0.16 + 0.84 * share)
+    deep = np.where(upper, 0.0046, 0.0052) * (0.50 + 0.50 * share)
+    y = MOUTH[1] + np.where(upper, 1.0, -1.0) * high * (0.97 * np.minimum(1.0, share * 3))
+    z = mouth_depth(x) - 0.0018
     turn = np.arange(around) / around * 2 * np.pi
     rings = np.stack((np.repeat(x[:, None], around, 1), y[:, None] + high[:, None] * np.sin(turn),
                       z[:, None] + deep[:, None] * np.cos(turn)), axis=-1)
@@ -176,9 +179,9 @@ def _lips() -> Part:
 
 def _teeth(upper: bool) -> Part:
     t = np.linspace(-1, 1, 15)
-    x = 0.0205 * t
-    z = MOUTH[2] - 0.0120 - 24.0 * x**2
-    y = np.full_like(x, MOUTH[1] + (0.0052 if upper else -0.0075))
+    x = 0.0165 * t
+    z = MOUTH[2] - 0.0125 - 30.0 * x**2
+    y = np.full_like(x, MOUTH[1] + (0.0050 if upper else -0.0072))
     half = np.full_like(x, 0.0036)
     vertices, faces = _sweep(np.stack((x, y, z), axis=1), half, half * 0.55)
     return Part("teeth_upper" if upper else "teeth_lower", "head" if upper else "jaw", vertices, faces, [7] * len(faces),

@@ -67,7 +67,7 @@ class Field:
         :param side: -1 mirrors a tube along x.
         :param caps: how far the rounded ends reach beyond the first and the last key; by default their half size.
         """
-        margin = 0.03
+        margin = max(0.03, 1.2 * blend)
         others = [i for i in range(3) if i != axis]
         width, depth = max(first), max(second)
         low, high = [0.0] * 3, [0.0] * 3
@@ -94,21 +94,23 @@ class Field:
     def ellipsoid(self, centre: Sequence[float], radii: Sequence[float], blend: float, carve: bool = False) -> None:
         """Add or take away an ellipsoid."""
         c, r = np.asarray(centre, dtype=np.float32), np.asarray(radii, dtype=np.float32)
-        parts, (x, y, z) = self.box(c - r - 0.03, c + r + 0.03)
+        margin = max(0.03, 1.2 * blend)
+        parts, (x, y, z) = self.box(c - r - margin, c + r + margin)
         k0 = np.sqrt(((x - c[0]) / r[0]) ** 2 + ((y - c[1]) / r[1]) ** 2 + ((z - c[2]) / r[2]) ** 2)
         k1 = np.sqrt(((x - c[0]) / r[0] ** 2) ** 2 + ((y - c[1]) / r[1] ** 2) ** 2 + ((z - c[2]) / r[2] ** 2) ** 2)
         distance = k0 * (k0 - 1.0) / np.maximum(k1, 1e-6)
         (self.carve if carve else self.join)(parts, distance, blend)
 
-    def capsule(self, start: Sequence[float], end: Sequence[float], radius: tuple[float, float], blend: float) -> None:
-        """Add a rod whose radius runs from one end's to the other's."""
+    def capsule(self, start: Sequence[float], end: Sequence[float], radius: tuple[float, float], blend: float,
+                carve: bool = False) -> None:
+        """Add or take away a rod whose radius runs from one end's to the other's."""
         a, b = np.asarray(start, dtype=np.float32), np.asarray(end, dtype=np.float32)
-        margin = max(radius) + 0.03
+        margin = max(radius) + max(0.03, 1.2 * blend)
         parts, (x, y, z) = self.box(np.minimum(a, b) - margin, np.maximum(a, b) + margin)
         d = b - a
         t = np.clip(((x - a[0]) * d[0] + (y - a[1]) * d[1] + (z - a[2]) * d[2]) / float(d @ d), 0.0, 1.0)
         distance = np.sqrt((x - a[0] - t * d[0]) ** 2 + (y - a[1] - t * d[1]) ** 2 + (z - a[2] - t * d[2]) ** 2)
-        self.join(parts, distance - (radius[0] + (radius[1] - radius[0]) * t), blend)
+        (self.carve if carve else self.join)(parts, distance - (radius[0] + (radius[1] - radius[0]) * t), blend)
 
 
 _CORNERS = np.array([[i, j, k] for i in (0, 1) for j in (0, 1) for k in (0, 1)])

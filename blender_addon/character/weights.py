@@ -45,7 +45,6 @@ def _fingers(p: np.ndarray, side: str, hand: np.ndarray, weights: np.ndarray) ->
     # the thumb: in front of a line from the wrist to between thumb and index
     base = joint(f"{side}_thumb1")
     direction = joint(f"{side}_thumb3") - base
-    length = float(np.linalg.norm(direction[[0, 2]]))
     direction = direction / np.linalg.norm(direction)
     offset = p - base
     t = offset @ direction
@@ -66,7 +65,6 @@ def _fingers(p: np.ndarray, side: str, hand: np.ndarray, weights: np.ndarray) ->
             weights[:, JOINT_INDEX[f"{side}_{finger}{n}"]] += own
             palm -= own
     weights[:, JOINT_INDEX[f"{side}_wrist"]] += np.maximum(palm, 0.0)
-    assert length > 0
 
 
 def _arm(p: np.ndarray, side: str, rest: np.ndarray, weights: np.ndarray) -> np.ndarray:
