@@ -164,7 +164,12 @@ def sample(
         guided = _Guided(text, audio, part, rows, given, force, options)
         noise = _noise(options, seeds, first, stop, groups, text.config.codes)
         known = result[:, first:stop]
-        tokens = _decode_window(guided, known[..., 0], noise, options, lambda f, a=first, b=stop: tick((a + f * (b - a)) / total))
+        done = int((known[0, :, 0, 0] >= 0).sum()) + first
+
+        def window_tick(fraction: float, done: int = done, stop: int = stop) -> None:
+            tick((done + fraction * (stop - done)) / total)
+
+        tokens = _decode_window(guided, known[..., 0], noise, options, window_tick)
         result[:, first:stop] = _add_levels(tokens, residual, tokenizer, part, known, noise, options)
         if window_done is not None:
             window_done(result[0, :stop], stop if stop == total else stop - HELD // 2)

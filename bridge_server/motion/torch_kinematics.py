@@ -34,7 +34,7 @@ def body_positions(parts: dict[str, Tensor]) -> Tensor:
         local[j] = legs[..., n, :, :]
     for n, j in enumerate(UPPER_JOINTS):
         local[j] = trunk[..., n, :, :]
-    offsets = torch.as_tensor(NEUTRAL_OFFSETS, dtype=lower.dtype, device=lower.device)
+    offsets = torch.tensor(NEUTRAL_OFFSETS, dtype=lower.dtype, device=lower.device)
     world: list[Tensor] = []
     points: list[Tensor] = []
     for j in range(BODY_JOINT_COUNT):

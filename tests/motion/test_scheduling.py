@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import numpy as np
+
+from bridge_server.motion.conditions import IDLE_SENTENCE, SPEECH_SENTENCE
+from bridge_server.motion.scheduling import TOKEN_SECONDS, plan
+from shared.timeline import Direction
+
+
+class Letters:
+    """Sentences to numbers that tell them apart."""
+
+    width = 1
+    digest = ""
+
+    def __init__(self) -> None:
+        self.known: list[str] = []
+
+    def encode(self, texts: list[str]) -> np.ndarray:
+        self.known = list(texts)
+        return np.arange(len(texts), dtype=np.float32)[:, None]
+
+
+def texts_over(directions: list[Direction], tokens: int, speech: np.ndarray | None = None) -> list[list[str]]:
+    encoder = Letters()
+    made = plan(directions, tokens, encoder, speech=speech)
+    return [[encoder.known[int(made.conditions.text[0, n, g, 0])] for n in range(tokens)] for g in (0, 1)]
+
+
+def test_strips_speak_to_their_part_and_gaps_are_filled() -> None:
+    speech = np.array([False] * 10 + [True] * 30)
+    lower, upper = texts_over([Direction(0, 20 * TOKEN_SECONDS, "walks"),
+                               Direction(10 * TOKEN_SECONDS, 20 * TOKEN_SECONDS, "waves", "upper")], 40, speech)
+    assert set(lower[:20]) == {"walks"} and set(lower[20:]) == {SPEECH_SENTENCE}
+    assert set(upper[15:20]) == {"waves"} and set(upper[:10]) == {"walks"}
+    lower, _ = texts_over([Direction(1, 2, "waves", "upper")], 40)
+    assert set(lower) == {IDLE_SENTENCE}
+
+
+def test_an_overlap_on_one_part_is_shared_in_its_middle() -> None:
+    lower, upper = texts_over([Direction(0, 20 * TOKEN_SECONDS, "walks"), Direction(10 * TOKEN_SECONDS, 30 * TOKEN_SECONDS, "jumps")], 30)
+    assert lower == upper == ["walks"] * 15 + ["jumps"] * 15
+
+
+def test_strips_for_an_arm_are_left_to_their_own_pass() -> None:
+    lower, upper = texts_over([Direction(0, 2, "waves", "left_arm")], 20)
+    assert set(lower) | set(upper) == {IDLE_SENTENCE}
+
+
+def test_phase_counts_seconds_from_and_to_the_strips_ends() -> None:
+    made = plan([Direction(1.0, 3.0, "jumps")], 40, Letters(), speech=None)
+    n = int(2.0 / TOKEN_SECONDS)
+    centre = (n + 0.5) * TOKEN_SECONDS
+    assert np.isclose(float(made.conditions.since[0, n, 0]), centre - 1.0) and np.isclose(float(made.conditions.until[0, n, 1]), 3.0 - centre)
+    assert not made.spoken[n] and made.spoken[0]
