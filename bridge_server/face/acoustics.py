@@ -17,7 +17,7 @@ from scipy.signal import resample_poly
 
 from bridge_server.motion.generator import Audio
 
-__all__ = ["HOP", "MELS", "RATE", "Acoustics", "analyse", "log_mel", "sample"]
+__all__ = ["HOP", "MELS", "RATE", "Acoustics", "analyse", "log_mel", "mono16", "sample"]
 
 RATE: Final = 16_000
 HOP: Final = 0.01
@@ -75,7 +75,8 @@ def _mel_bank() -> np.ndarray:
     return bank.astype(np.float32) * 100
 
 
-def _mono16(audio: Audio) -> np.ndarray:
+def mono16(audio: Audio) -> np.ndarray:
+    """The samples (N,) float32 at 16 kHz, not-a-number as silence."""
     x = np.nan_to_num(np.asarray(audio.samples, dtype=np.float32), nan=0.0, posinf=0.0, neginf=0.0)
     if audio.rate != RATE:
         common = int(np.gcd(int(audio.rate), RATE))
@@ -150,7 +151,7 @@ def _smooth(x: np.ndarray, seconds: float) -> np.ndarray:
 
 def analyse(audio: Audio) -> Acoustics:
     """Measure a clip. Not-a-number samples count as silence; any rate is brought to 16 kHz first."""
-    x = _mono16(audio)
+    x = mono16(audio)
     x = x - (x.mean() if len(x) else 0.0)
     band, mel = _spectra(x)
     total = band["total"] + 1e-12

@@ -111,36 +111,34 @@ def arpabet_visemes(phone: str) -> tuple[str, ...]:
 
 _IPA: Final[dict[str, str]] = {}
 for _viseme, _symbols in {
-    "PP": "p b m ɓ ʙ ɱ̩ ɸ β", "FF": "f v ɱ ʋ", "TH": "θ ð", "DD": "t d ʈ ɖ ɗ ɾ ɽ ʔ̪", "kk": "k ɡ g q ɢ ɣ x χ c ɟ ç ɠ ʁ ʀ ɰ ħ ʕ",
-    "CH": "ʃ ʒ ɕ ʑ ʂ ʐ ɧ", "SS": "s z ɬ ɮ", "nn": "n l ŋ ɲ ɳ ɭ ʎ ɫ ʟ ɴ", "RR": "ɹ r ɻ ɝ ɚ ʴ",
-    "aa": "a ɑ æ ɐ ʌ ɒ̈ ə ɶ ä", "E": "e ɛ ɜ ɘ œ ɞ ᵻ̞", "ih": "i ɪ j y̆ ɨ ᵻ ʲ", "oh": "o ɔ ɒ ɤ ø", "ou": "u ʊ w ɥ y ʏ ʉ ɯ ʷ",
+    "PP": "p b m ɓ ʙ ɱ ɸ β", "FF": "f v ʋ", "TH": "θ ð", "DD": "t d ʈ ɖ ɗ ɾ ɽ", "kk": "k ɡ g q ɢ ɣ x χ c ɟ ç ɠ ʁ ʀ ɰ ħ ʕ",
+    "CH": "ʃ ʒ ɕ ʑ ʂ ʐ ɧ", "SS": "s z ɬ ɮ", "nn": "n l ŋ ɲ ɳ ɭ ʎ ɫ ʟ ɴ", "RR": "ɹ r ɻ ɝ ɚ ɜ ʴ",
+    "aa": "a ɑ æ ɐ ʌ ə ɶ", "E": "e ɛ ɘ ɞ", "ih": "i ɪ j ɨ ᵻ ʲ", "oh": "o ɔ ɒ ɤ ø œ", "ou": "u ʊ w ɥ y ʏ ʉ ɯ ʷ",
 }.items():
     for _symbol in _symbols.split():
         _IPA[_symbol] = _viseme
-_IPA_SILENT: Final = "h ɦ ʔ".split()
-_IPA_LONG: Final = "ːˑ"
 
 
 def ipa_visemes(symbol: str) -> tuple[str, ...]:
     """The visemes of one phoneme written in IPA, e.g. ``"aɪ"`` -> ``("aa", "ih")``, ``"tʃ"`` -> ``("CH",)``.
 
-    Unknown marks (stress, length, tone, nasality) are passed over; empty where the sound takes its neighbour's shape.
+    Marks of stress, length, tone and nasality are passed over; /h/ and the glottal stop are empty where the sound takes its neighbour's shape.
     """
-    if not symbol or set(symbol) <= set("_: \t"):
+    if not symbol or set(symbol) <= set("_:; \t"):
         return ("sil",)
+    if symbol.startswith("("):  # espeak-ng announces a change of language this way
+        return ()
     found: list[str] = []
     for character in symbol:
-        if character == "\u0329" or character in _IPA_LONG:
-            continue
         viseme = _IPA.get(character)
         if viseme and (not found or found[-1] != viseme):
             found.append(viseme)
-    if "ʲ" in symbol or "ʷ" in symbol:
-        found = found[:1] if found and symbol[0] not in "ʲʷ" else found
+    if len(found) > 1 and ("ʲ" in symbol or "ʷ" in symbol):
+        found = found[:1]
     # an affricate is seen as its fricative part
     if len(found) == 2 and found[0] in ("DD", "kk") and found[1] in ("CH", "SS"):
         found = found[1:]
     # r-coloured vowels round slightly all along
-    if len(found) == 2 and found[0] in ("aa", "E") and found[1] == "RR" and symbol[0] in "ɜəɝɚ":
+    if len(found) == 2 and found[1] == "RR" and symbol[0] == "ə":
         found = found[1:]
     return tuple(found)

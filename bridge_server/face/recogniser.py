@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The viseme recogniser: a small convolutional network over mel features, evaluated in numpy.
+
+Layout of the weights (``viseme.safetensors``, float16): ``in.weight (W, 40, 5)``, ``in.bias``, per block ``k``
+``block.k.weight (W, W, 5)``, ``block.k.bias``, ``out.weight (15, W, 1)``, ``out.bias``. The first layer has stride 2,
+so that one output row is 20 ms; the blocks are residual, dilated, with SiLU. 0.66 s of sound is seen on either side.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from bridge_server.face.acoustics import MELS
+from bridge_server.face.visemes import VISEMES
+from shared.errors import UnderstudyError
+
+__all__ = ["DILATIONS", "FRAME", "KERNEL", "Recogniser", "default_weights", "load", "normalise"]
+
+FRAME: Final = 0.02
+"""Seconds per row of the recogniser's output; row ``k`` is centred on ``k * FRAME``."""
+DILATIONS: Final = (1, 2, 4, 8)
+KERNEL: Final = 5
+_BLOCK: Final = 3000
+
+
+def normalise(mel: np.ndarray) -> np.ndarray:
+    """Log mel rows (N, 40) with the channel taken out: the mean of the clip's louder rows is subtracted.
+
+    Microphone, distance and band shift log mel energies by a constant per band; what remains is what is said.
+    """
+    energy = mel.max(axis=1)
+    loud = energy > np.percentile(energy, 95) - 6.0
+    floor = mel[loud].mean(axis=0) if loud.any() else mel.mean(axis=0)
+    return (np.maximum(mel - floor, -9.0) / 2.5).astype(np.float32)
+
+
+def default_weights() -> Path:
+    """Where the starter weights lie."""
+    return Path(__file__).parents[1] / "weights" / "starter" / "viseme.safetensors"
+
+
+def _convolve(x: np.ndarray, weight: np.ndarray, bias: np.ndarray, dilation: int = 1, stride: int = 1) -> np.ndarray:
+    """(N, in) -> (N / stride, out), zero padding, as torch's Conv1d with the given dilation and stride."""
+    reach = (weight.shape[2] - 1) // 2 * dilation
+    padded = np.pad(x, ((reach, reach), (0, 0)))
+    rows = (len(x) + stride - 1) // stride
+    out = np.tile(bias, (rows, 1))
+    for k in range(weight.shape[2]):
+        first = k * dilation
+        out += padded[first : first + (rows - 1) * stride + 1 : stride] @ weight[:, :, k].T
+    return out
+
+
+class Recogniser:
+    """:param weights: tensors by name, as in the module's description.
+    :raises UnderstudyError: ``weights_invalid`` when tensors are missing or of another shape.
+    """
+
+    def __init__(self, weights: dict[str, np.ndarray]) -> None:
+        try:
+            self._w = {k: np.asarray(v, dtype=np.float32) for k, v in weights.items()}
+            width = len(self._w["in.bias"])
+            assert_shapes = {"in.weight": (width, MELS, KERNEL), "out.weight": (len(VISEMES), width, 1), "out.bias": (len(VISEMES),)}
+            for k in range(len(DILATIONS)):
+                assert_shapes[f"block.{k}.weight"] = (width, width, KERNEL)
+                assert_shapes[f"block.{k}.bias"] = (width,)
+            wrong = [name for name, shape in assert_shapes.items() if self._w[name].shape != shape]
+        except KeyError as error:
+            wrong = [str(error)]
+        if wrong:
+            raise UnderstudyError("weights_invalid", f"The viseme weights are not of this version ({', '.join(wrong)}).",
+                                  "Take the file that belongs to this release, or train it again.")
+
+    def __call__(self, mel: np.ndarray) -> np.ndarray:
+        """Probabilities (M, 15) float32 for log mel rows (N, 40) at 10 ms; M = ceil(N / 2)."""
+        x = normalise(mel)
+        margin = 2 * (KERNEL // 2 * (sum(DILATIONS) + 2))
+        parts = []
+        for first in range(0, len(x), _BLOCK):  # long takes in pieces that overlap by what the network sees
+            low, high = max(0, first - margin), min(len(x), first + _BLOCK + margin)
+            logits = self._logits(x[low:high])
+            parts.append(logits[(first - low) // 2 : (min(first + _BLOCK, len(x)) - low + 1) // 2])
+        logits = np.concatenate(parts)
+        e = np.exp(logits - logits.max(axis=1, keepdims=True))
+        return e / e.sum(axis=1, keepdims=True)
+
+    def _logits(self, x: np.ndarray) -> np.ndarray:
+        h = _convolve(x, self._w["in.weight"], self._w["in.bias"], stride=2)
+        for k, dilation in enumerate(DILATIONS):
+            a = h / (1 + np.exp(-h))
+            h = h + _convolve(a, self._w[f"block.{k}.weight"], self._w[f"block.{k}.bias"], dilation)
+        return _convolve(h / (1 + np.exp(-h)), self._w["out.weight"], self._w["out.bias"])
+
+
+@lru_cache(maxsize=2)
+def load(path: Path | None = None) -> Recogniser | None:
+    """The recogniser, or None where no weights lie.
+
+    :raises UnderstudyError: ``weights_invalid`` when the file cannot be used.
+    """
+    path = path or default_weights()
+    if not path.is_file():
+        return None
+    from safetensors.numpy import load_file
+
+    return Recogniser(load_file(path))

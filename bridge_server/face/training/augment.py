@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What rooms, microphones, telephones and other speakers do to a voice."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.signal import fftconvolve, resample_poly
+
+from bridge_server.face.acoustics import RATE
+
+__all__ = ["augment"]
+
+
+def _equalise(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """A smooth random frequency response of up to 12 dB either way, and a tilt."""
+    spectrum = np.fft.rfft(x)
+    f = np.linspace(0, 1, len(spectrum))
+    knots = np.linspace(0, 1, 9) ** 1.5
+    gain = np.interp(f, knots, np.cumsum(rng.normal(0, 3.0, 9)).clip(-14, 14))
+    return np.fft.irfft(spectrum * 10 ** (gain / 20), len(x))
+
+
+def _band(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Telephone and other narrow bands, with soft edges."""
+    low, high = (300.0, 3400.0) if rng.random() < 0.5 else (rng.uniform(50, 400), rng.uniform(2800, 7000))
+    spectrum = np.fft.rfft(x)
+    f = np.fft.rfftfreq(len(x), 1 / RATE)
+    mask = 1 / (1 + (low / np.maximum(f, 1)) ** 8) / (1 + (f / high) ** 16)
+    return np.fft.irfft(spectrum * mask, len(x))
+
+
+def _room(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Direct sound plus exponentially decaying noise, 0.15 to 0.7 s."""
+    length = rng.uniform(0.15, 0.7)
+    t = np.arange(int(length * RATE)) / RATE
+    tail = rng.normal(size=len(t)) * np.exp(-6.9 * t / length)
+    tail *= rng.uniform(0.15, 0.7) / (np.sqrt(np.sum(tail**2)) + 1e-9)
+    tail[0] = 1.0
+    return fftconvolve(x, tail)[: len(x)]
+
+
+def _noise(x: np.ndarray, rng: np.random.Generator, other: np.ndarray) -> np.ndarray:
+    kind = rng.random()
+    if kind < 0.75:
+        spectrum = np.fft.rfft(rng.normal(size=len(x)))
+        slope = rng.uniform(0, 1.2)
+        noise = np.fft.irfft(spectrum / np.maximum(np.arange(len(spectrum)), 20.0) ** slope, len(x))
+        if kind < 0.15:  # mains hum
+            noise = noise / (noise.std() + 1e-9) + 2 * np.sin(2 * np.pi * float(rng.choice([50, 60])) * np.arange(len(x)) / RATE)
+    else:  # someone else, further away
+        noise = np.resize(other, len(x)) if len(other) else np.zeros(len(x))
+    level = rng.uniform(12, 40) if kind >= 0.75 else rng.uniform(5, 40)
+    return x + noise * (np.sqrt(np.mean(x**2)) / (noise.std() + 1e-9) * 10 ** (-level / 20))
+
+
+def augment(x: np.ndarray, rng: np.random.Generator, other: np.ndarray) -> tuple[np.ndarray, float]:
+    """One clip (N,) changed at random, and the factor by which its times have been multiplied.
+
+    Resampling by up to 15 % moves formants, pitch and tempo together, as another vocal tract would.
+    """
+    stretch = 1.0
+    if rng.random() < 0.6:
+        up = int(rng.integers(86, 117))
+        x = resample_poly(x, up, 100)
+        stretch = up / 100
+    if rng.random() < 0.85:
+        x = _equalise(x, rng)
+    if rng.random() < 0.4:
+        x = _room(x, rng)
+    if rng.random() < 0.75:
+        x = _noise(x, rng, other)
+    if rng.random() < 0.25:
+        x = _band(x, rng)
+    if rng.random() < 0.15:  # eight-bit mu-law, as telephones code it
+        peak = np.abs(x).max() + 1e-9
+        y = np.sign(x) * np.log1p(255 * np.abs(x / peak)) / np.log(256)
+        y = np.round(y * 127) / 127
+        x = np.sign(y) * np.expm1(np.abs(y) * np.log(256)) / 255 * peak
+    if rng.random() < 0.1:  # an overdriven microphone
+        limit = np.abs(x).max() * rng.uniform(0.3, 0.8)
+        x = np.clip(x, -limit, limit)
+    return (x * 10 ** (rng.uniform(-30, 0) / 20)).astype(np.float32), stretch

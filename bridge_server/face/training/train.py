@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Train the viseme recogniser: ``python -m bridge_server.face.training.train --work runs/viseme``.
+
+Seeded and resumable: the run continues from ``checkpoint.pt`` in its folder; the samples of a step depend on the seed
+and the step alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import time
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import torch
+from torch import nn
+
+from bridge_server.face.acoustics import MELS, RATE, log_mel
+from bridge_server.face.recogniser import DILATIONS, FRAME, KERNEL, default_weights, normalise
+from bridge_server.face.training.augment import augment
+from bridge_server.face.training.corpus import Corpus, build
+from bridge_server.face.visemes import VISEMES
+
+__all__ = ["VisemeNet", "batch", "export", "train"]
+
+log = logging.getLogger(__name__)
+WIDTH: Final = 144
+SECONDS: Final = 4.0
+_IGNORED: Final = 255
+
+
+class VisemeNet(nn.Module):
+    """The network of :mod:`~bridge_server.face.recogniser`, for training."""
+
+    def __init__(self, width: int = WIDTH, dropout: float = 0.1) -> None:
+        super().__init__()
+        self.first = nn.Conv1d(MELS, width, KERNEL, stride=2, padding=KERNEL // 2)
+        self.blocks = nn.ModuleList(nn.Conv1d(width, width, KERNEL, padding=KERNEL // 2 * d, dilation=d) for d in DILATIONS)
+        self.last = nn.Conv1d(width, len(VISEMES), 1)
+        self.dropout = nn.Dropout1d(dropout)
+        for block in self.blocks:  # a residual network that starts as the identity trains faster
+            nn.init.normal_(block.weight, std=0.01)
+            nn.init.zeros_(block.bias)
+
+    def forward(self, mel: torch.Tensor) -> torch.Tensor:
+        """(B, N, 40) normalised features to (B, 15, ceil(N / 2)) logits."""
+        h = self.first(mel.transpose(1, 2))
+        for block in self.blocks:
+            h = h + self.dropout(block(nn.functional.silu(h)))
+        return self.last(nn.functional.silu(h))
+
+
+def export(net: VisemeNet) -> dict[str, np.ndarray]:
+    """The weights under the names of the recogniser, float16."""
+    tensors = {"in.weight": net.first.weight, "in.bias": net.first.bias, "out.weight": net.last.weight, "out.bias": net.last.bias}
+    for k, block in enumerate(net.blocks):
+        tensors[f"block.{k}.weight"], tensors[f"block.{k}.bias"] = block.weight, block.bias
+    return {name: np.ascontiguousarray(t.detach().numpy().astype(np.float16)) for name, t in tensors.items()}
+
+
+def batch(corpus: Corpus, seed: int, step: int, size: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Features (B, 401, 40) and labels (B, 201) of one step; 255 marks rows past the end of a clip."""
+    rng = np.random.default_rng((seed, step))
+    rows = int(SECONDS / FRAME) + 1
+    features = np.zeros((size, 2 * rows - 1, MELS), np.float32)
+    labels = np.full((size, rows), _IGNORED, np.int64)
+    for b in range(size):
+        x, y = corpus.get(int(rng.integers(len(corpus))))
+        if rng.random() < 0.3:  # two utterances with a pause between them, as in a long take
+            gap = int(rng.uniform(0.1, 1.5) / FRAME)
+            x2, y2 = corpus.get(int(rng.integers(len(corpus))))
+            cut = (len(y) - 1) * int(RATE * FRAME)
+            x = np.concatenate((x[:cut], np.zeros(gap * int(RATE * FRAME), np.float32), x2 * rng.uniform(0.5, 1.5)))
+            y = np.concatenate((y[:-1], np.zeros(gap, np.uint8), y2))
+        other, _ = corpus.get(int(rng.integers(len(corpus))))
+        x, stretch = augment(x, rng, other)
+        first = int(rng.integers(0, max(1, int((len(x) / RATE - SECONDS) / FRAME) + 1)))
+        x = x[first * int(RATE * FRAME) :][: int(SECONDS * RATE)]
+        mel = normalise(log_mel(x))[: 2 * rows - 1]
+        features[b, : len(mel)] = mel
+        count = min(rows, (len(mel) + 1) // 2)
+        source = np.round((np.arange(count) + first) / stretch).astype(int)
+        known = source < len(y)
+        labels[b, :count][known] = y[source[known]]
+        if rng.random() < 0.5:  # SpecAugment (Park et al. 2019): a band and a moment are missing
+            low = int(rng.integers(0, MELS - 6))
+            features[b, :, low : low + int(rng.integers(1, 7))] = 0
+            at = int(rng.integers(0, 2 * rows - 20))
+            features[b, at : at + int(rng.integers(1, 12))] = 0
+    return torch.from_numpy(features), torch.from_numpy(labels)
+
+
+def train(work: Path, *, minutes: float = 150.0, steps: int = 1800, size: int = 16, seed: int = 0, rate: float = 2e-3) -> Path:
+    """Train or continue; gives the path of the finished weights in ``work``."""
+    torch.manual_seed(seed)
+    corpus = build(work / "corpus", minutes, seed)
+    log.info("corpus: %d utterances, %.2f h", len(corpus), corpus.hours)
+    net = VisemeNet()
+    optimiser = torch.optim.AdamW(net.parameters(), lr=rate, weight_decay=0.02)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, total_steps=steps, pct_start=0.1)
+    done, checkpoint, history = 0, work / "checkpoint.pt", []
+    if checkpoint.is_file():
+        state = torch.load(checkpoint, weights_only=True)
+        net.load_state_dict(state["net"])
+        optimiser.load_state_dict(state["optimiser"])
+        schedule.load_state_dict(state["schedule"])
+        done, history = state["step"], state["history"]
+    net.train()
+    began, seen, right, total = time.perf_counter(), 0, 0.0, 0.0
+    for step in range(done, steps):
+        features, labels = batch(corpus, seed, step, size)
+        logits = net(features)
+        loss = nn.functional.cross_entropy(logits, labels, ignore_index=_IGNORED, label_smoothing=0.05)
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(net.parameters(), 1.0)
+        optimiser.step()
+        schedule.step()
+        known = labels != _IGNORED
+        right += float((logits.argmax(1) == labels)[known].float().mean())
+        total, seen = total + float(loss.detach()), seen + 1
+        if (step + 1) % 100 == 0 or step + 1 == steps:
+            log.info("step %d loss %.3f accuracy %.3f %.2f s/step", step + 1, total / seen, right / seen,
+                     (time.perf_counter() - began) / seen)
+            history.append([step + 1, total / seen, right / seen])
+            began, seen, right, total = time.perf_counter(), 0, 0.0, 0.0
+            part = work / "checkpoint.part"
+            torch.save({"net": net.state_dict(), "optimiser": optimiser.state_dict(), "schedule": schedule.state_dict(),
+                        "step": step + 1, "history": history}, part)
+            part.replace(checkpoint)
+            _save(net, work / "viseme.safetensors", {"steps": str(step + 1), "seed": str(seed), "hours": f"{corpus.hours:.2f}",
+                                                     "visemes": " ".join(VISEMES)})
+    return work / "viseme.safetensors"
+
+
+def _save(net: VisemeNet, path: Path, metadata: dict[str, str]) -> None:
+    from safetensors.numpy import save_file
+
+    part = path.with_suffix(".part")
+    save_file(export(net), part, metadata)
+    part.replace(path)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m bridge_server.face.training.train", description=__doc__)
+    parser.add_argument("--work", type=Path, default=Path("runs/viseme"), help="folder for corpus, checkpoint and result")
+    parser.add_argument("--minutes", type=float, default=150.0, help="minutes of speech to synthesise")
+    parser.add_argument("--steps", type=int, default=1800)
+    parser.add_argument("--batch", type=int, default=16, help="clips of 4 s per step")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--install", action="store_true", help="copy the result to the starter weights")
+    a = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    torch.set_num_threads(a.threads)
+    path = train(a.work, minutes=a.minutes, steps=a.steps, size=a.batch, seed=a.seed)
+    if a.install:
+        default_weights().parent.mkdir(parents=True, exist_ok=True)
+        default_weights().write_bytes(path.read_bytes())
+    print(json.dumps({"weights": str(default_weights() if a.install else path)}))
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
