@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import queue
+import socket
 import threading
 import time
 from dataclasses import dataclass, replace
@@ -63,8 +64,10 @@ class Client:
         self._timing = timing or Timing()
         self._outbox: queue.Queue[Message] = queue.Queue()
         self._stop = threading.Event()
-        self._wake_lock = threading.Lock()
-        self._wake: Any = None
+        # a pair of plain sockets wakes the thread from its poll: ZeroMQ's own must not be touched by two threads
+        self._listener, self._bell = socket.socketpair()
+        for end in (self._listener, self._bell):
+            end.setblocking(False)
         self._thread = threading.Thread(target=self._run, name="understudy-client", daemon=True)
         self._hello_id = new_id()
         self._welcomed = False
@@ -85,11 +88,15 @@ class Client:
         self._ring()
         if self._thread.is_alive():
             self._thread.join(_JOIN_SECONDS)
+        self._bell.close()
+        if not self._thread.is_alive():
+            self._listener.close()
 
     def _ring(self) -> None:
-        with self._wake_lock:
-            if self._wake is not None:
-                self._wake.send(b"")
+        try:
+            self._bell.send(b".")
+        except BlockingIOError:
+            return  # it is ringing already
 
     def _run(self) -> None:
         try:
@@ -108,10 +115,6 @@ class Client:
                 "bridge_not_running", f"The bridge cannot be reached at {self.record.address} ({error}).",
                 "Check the bridge's address in the preferences."))
         finally:
-            with self._wake_lock:
-                if self._wake is not None:
-                    self._wake.close(0)
-                    self._wake = None
             # every socket is closed by now with linger 0, otherwise term() would wait for unsent messages
             context.destroy(linger=0)
 
@@ -123,14 +126,6 @@ class Client:
     def _serve(self, zmq: Any, context: Any) -> None:
         from zmq.utils.monitor import recv_monitor_message
 
-        listener = context.socket(zmq.PULL)
-        wake_address = f"inproc://wake-{id(self)}"
-        listener.bind(wake_address)
-        wake = context.socket(zmq.PUSH)
-        wake.linger = 0
-        wake.connect(wake_address)
-        with self._wake_lock:
-            self._wake = wake
         dealer = context.socket(zmq.DEALER)
         dealer.linger = 0
         # the same identity after a reconnect, so that answers to earlier messages still arrive
@@ -140,27 +135,25 @@ class Client:
         monitor = dealer.get_monitor_socket(zmq.EVENT_DISCONNECTED | zmq.EVENT_HANDSHAKE_SUCCEEDED)
         try:
             dealer.connect(self.record.address)
-            self._loop(zmq, dealer, listener, monitor, recv_monitor_message)
+            self._loop(zmq, dealer, monitor, recv_monitor_message)
         finally:
             dealer.disable_monitor()
             monitor.close(0)
-            listener.close(0)
             dealer.close(0)
 
-    def _loop(self, zmq: Any, dealer: Any, listener: Any, monitor: Any, recv_monitor_message: Any) -> None:
+    def _loop(self, zmq: Any, dealer: Any, monitor: Any, recv_monitor_message: Any) -> None:
         timing = self._timing
         poller = zmq.Poller()
-        for socket in (dealer, listener, monitor):
-            poller.register(socket, zmq.POLLIN)
+        for source in (dealer, monitor, self._listener):
+            poller.register(source, zmq.POLLIN)
         self._transmit(dealer, Message("hello", self._hello_id, {"client": self._name}))
         began = heard = pinged = time.monotonic()
         dropped: float | None = None
         while not self._stop.is_set():
             ready = dict(poller.poll(int(timing.ping * 250)))
             now = time.monotonic()
-            if listener in ready:
-                while listener.poll(0):
-                    listener.recv()
+            if self._listener.fileno() in ready:
+                self._listener.recv(4096)
             if monitor in ready:
                 event = recv_monitor_message(monitor)["event"]
                 dropped = now if event == zmq.EVENT_DISCONNECTED else None

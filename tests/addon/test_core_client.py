@@ -19,11 +19,12 @@ from blender_addon.core.client import Timing
 from blender_addon.core.desk import Desk, Job
 from blender_addon.core.link import BridgeLink
 from blender_addon.shared.errors import UnderstudyError
-from blender_addon.shared.requests import MotionRequest
+from blender_addon.shared.protocol import Message
+from blender_addon.shared.requests import MotionRequest, motion_to_buffers
 from blender_addon.shared.state import BridgeRecord, read_record
 from blender_addon.shared.timeline import Direction
 
-from .bridge_double import BridgeDouble
+from .bridge_double import BridgeDouble, performance
 
 FAST = Timing(ping=0.1, silence=1.0, hello=1.0, reconnect=0.3)
 DOUBLE = Path(__file__).with_name("bridge_double.py")
@@ -156,7 +157,8 @@ def test_a_result_that_was_missed_is_fetched_after_a_reconnect() -> None:
         while job.stage != "queued":
             desk.wait(0.02)
         bridge.behaviour = "perform"
-        bridge.job(b"nobody", job.request.to_message(job.id))
+        body, buffers = motion_to_buffers(performance(job.request))
+        bridge.done[job.id] = Message("result", job.id, body, buffers)
         desk.link._connect(bridge.record)  # as after a loss
         run(desk, job)
         desk.close()

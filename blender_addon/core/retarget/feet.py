@@ -14,7 +14,7 @@ from ...shared import rotations as rot
 from ...shared.skeleton import JOINT_INDEX
 from .axes import LEFT, UP
 from .contacts import runs
-from .ik import REACH, two_bone
+from .ik import two_bone
 from .plan import Plan
 from .pose import Pose
 
@@ -159,7 +159,7 @@ def _lower_hips(pose: Pose, legs: list[_Leg], wanted: list[np.ndarray], stands: 
     drop = np.zeros(len(pose.offset))
     for leg, target, held in zip(legs, wanted, stands, strict=True):
         hip, knee, ankle = pose.head(leg.thigh[0]), pose.head(leg.shin[0]), pose.head(leg.foot[0])
-        reach = REACH * 0.9995 * (np.linalg.norm(knee - hip, axis=1) + np.linalg.norm(ankle - knee, axis=1))
+        reach = 1.0003 * (np.linalg.norm(knee - hip, axis=1) + np.linalg.norm(ankle - knee, axis=1))
         aside = np.sum((hip - target)[:, :2] ** 2, axis=1)
         highest = target[:, 2] + np.sqrt(np.maximum(reach**2 - aside, 0.0))
         drop = np.maximum(drop, np.where(held, hip[:, 2] - highest, 0.0))
