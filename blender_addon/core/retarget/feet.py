@@ -114,8 +114,7 @@ def _hold(
     frames = len(ankle)
     held = np.zeros(frames, dtype=bool)
     wanted, tip = ankle.copy(), np.zeros((frames, 3))
-    for start, stop in _split_drifting(ankle_stands | ball_stands, np.where(ankle_stands[:, None], ankle, ball),
-                                       _DRIFT * body.scale):
+    for start, stop in _split_drifting(ankle_stands | ball_stands, ball, _DRIFT * body.scale):
         part = slice(start, stop)
         on_ankle, on_ball = ankle_stands[part], ball_stands[part]
         flat = on_ankle & on_ball
