@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import av
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from shared import timeline
 from shared.errors import UnderstudyError
@@ -22,7 +22,9 @@ from shared.motion import Motion
 __all__ = ["Progress", "caption", "contact_sheet", "cut_speech", "ensure_sound", "print_summary"]
 
 PICTURES: Final = 12
-COLUMNS: Final = 4
+COLUMNS: Final = 6
+CELL: Final = (330, 300)
+"""Pixels of one picture; the camera follows the character, so the sides of the film are cut off."""
 SPEECH_ALONE: Final = "speech alone"
 
 
@@ -118,20 +120,19 @@ def contact_sheet(film: Path, directions: list[timeline.Direction], duration: fl
     """Twelve pictures, evenly spaced, with the time and the active direction under each."""
     times = [(n + 0.5) * duration / PICTURES for n in range(PICTURES)]
     pictures = _frames(film, times)
-    width, height, margin = 400, round(400 * pictures[0].height / pictures[0].width), 8
-    font, small = ImageFont.load_default(17), ImageFont.load_default(15)
-    cell = height + 68
+    (width, height), margin, words_height = CELL, 8, 62
+    font, small = ImageFont.load_default(16), ImageFont.load_default(15)
     rows = -(-PICTURES // COLUMNS)
-    sheet = Image.new("RGB", (COLUMNS * (width + margin) + margin, rows * cell + margin), (30, 32, 36))
+    sheet = Image.new("RGB", (COLUMNS * (width + margin) + margin, rows * (height + words_height) + margin), (30, 32, 36))
     draw = ImageDraw.Draw(sheet)
     for n, (picture, seconds) in enumerate(zip(pictures, times, strict=True)):
-        x, y = margin + n % COLUMNS * (width + margin), margin + n // COLUMNS * cell
-        sheet.paste(picture.resize((width, height), Image.Resampling.LANCZOS), (x, y))
-        draw.text((x + 2, y + height + 3), f"{int(seconds // 60)}:{seconds % 60:05.2f}", font=font, fill=(240, 200, 90))
+        x, y = margin + n % COLUMNS * (width + margin), margin + n // COLUMNS * (height + words_height)
+        sheet.paste(ImageOps.fit(picture, CELL, Image.Resampling.LANCZOS), (x, y))
+        draw.text((x + 2, y + height + 4), f"{int(seconds // 60)}:{seconds % 60:05.2f}", font=font, fill=(240, 200, 90))
         words = caption(directions, seconds)
-        for k, line in enumerate(_wrap(words, small, width - 84)):
+        for k, line in enumerate(_wrap(words, small, width - 74)):
             colour = (150, 155, 165) if words == SPEECH_ALONE else (235, 235, 235)
-            draw.text((x + 82, y + height + 4 + 20 * k), line, font=small, fill=colour)
+            draw.text((x + 72, y + height + 4 + 20 * k), line, font=small, fill=colour)
     sheet.save(path)
 
 

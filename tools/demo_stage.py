@@ -12,6 +12,8 @@ import bpy
 import numpy as np
 from mathutils import Matrix, Vector
 
+from blender_addon import cast
+
 __all__ = ["build_stage", "render_preview"]
 
 TILE = 0.5
@@ -36,16 +38,16 @@ def _watch(scene: Any, armature: Any) -> tuple[np.ndarray, np.ndarray]:
     return frames, np.array(points, dtype=float)
 
 
-def _facing(points: np.ndarray, armature: Any) -> float:
-    """Heading of the character at its first frame as an angle about Z, from the line between its sides."""
-    names = [b.name.lower() for b in armature.pose.bones for _ in range(2)]
-    left = [i for i, n in enumerate(names) if "left" in n or n.endswith((".l", "_l")) or "_l_" in n]
-    right = [i for i, n in enumerate(names) if "right" in n or n.endswith((".r", "_r")) or "_r_" in n]
-    if not left or not right:
+def _facing(armature: Any, mapping: Any, frame: int) -> float:
+    """Heading of the character at a frame as an angle about Z, from the line between its hips."""
+    bpy.context.scene.frame_set(frame)
+    evaluated = armature.evaluated_get(bpy.context.evaluated_depsgraph_get())
+    left, right = (evaluated.pose.bones.get(mapping.first(f"{side}_hip") or "") for side in ("left", "right"))
+    if left is None or right is None:
         return -math.pi / 2
-    across = points[0, left].mean(0) - points[0, right].mean(0)
-    forward = np.cross(across, (0.0, 0.0, 1.0))
-    return math.atan2(forward[1], forward[0]) if np.hypot(*forward[:2]) > 1e-3 else -math.pi / 2
+    across = evaluated.matrix_world.to_3x3() @ (left.head - right.head)
+    forward = across.cross(Vector((0.0, 0.0, 1.0)))
+    return math.atan2(forward.y, forward.x) if forward.length > 1e-3 else -math.pi / 2
 
 
 def _smooth(path: np.ndarray, width: float) -> np.ndarray:
@@ -85,6 +87,29 @@ def _floor(scene: Any, low: np.ndarray, high: np.ndarray, height: float, collect
     collection.objects.link(bpy.data.objects.new("Floor", mesh))
 
 
+def _shadows(armature: Any, mapping: Any, height: float, size: float, collection: Any) -> None:
+    """Dark discs on the floor under hips and feet: they show where a foot stands, and how far a jump lifts it.
+
+    Workbench's own shadows cost more than all the rest of a frame where there is no GPU.
+    """
+    dark, darker = _material("Shadow", (0.33, 0.35, 0.38)), _material("Contact", (0.24, 0.25, 0.28))
+    places = [("pelvis", 0.26, dark), *((f"{s}_{j}", r, darker) for s in ("left", "right") for j, r in (("ankle", 0.065), ("foot", 0.08)))]
+    for n, (slot, radius, material) in enumerate(places):
+        bone = mapping.first(slot)
+        if bone is None:
+            continue
+        mesh = bpy.data.meshes.new(f"Shadow {slot}")
+        turns = np.linspace(0, 2 * math.pi, 48, endpoint=False)
+        mesh.from_pydata([(size * radius * math.cos(a), size * radius * math.sin(a), 0.0) for a in turns], [], [range(48)])
+        mesh.materials.append(material)
+        disc = bpy.data.objects.new(mesh.name, mesh)
+        # one above the other by a hair, so that they do not flicker
+        disc.location.z = height + 0.002 + 0.001 * min(n, 1)
+        follow = disc.constraints.new("COPY_LOCATION")
+        follow.target, follow.subtarget, follow.use_z = armature, bone, False
+        collection.objects.link(disc)
+
+
 def _light(collection: Any, name: str, direction: tuple[float, float, float], energy: float) -> None:
     light = bpy.data.lights.new(name, "SUN")
     light.energy = energy
@@ -102,7 +127,9 @@ def build_stage(scene: Any, armature: Any) -> None:
     low, high = points.reshape(-1, 3).min(0), points.reshape(-1, 3).max(0)
     standing = np.median(points[:, :, 2].max(1) - points[:, :, 2].min(1))
     ground = 0.0 if abs(low[2]) < 0.3 * standing else float(np.percentile(points[:, :, 2].min(1), 20))
+    mapping = cast.mapping_of(armature)
     _floor(scene, low[:2], high[:2], ground, collection)
+    _shadows(armature, mapping, ground, float(standing) / 1.7, collection)
     _light(collection, "Key", (-0.4, 0.7, -0.9), 2.6)
     _light(collection, "Fill", (0.8, 0.5, -0.4), 0.9)
 
@@ -122,7 +149,7 @@ def build_stage(scene: Any, armature: Any) -> None:
     sensor = data.sensor_width
     aspect = 16 / 9
     distance = LENS / sensor * max(wide, tall * aspect)
-    angle = _facing(points, armature) + AZIMUTH
+    angle = _facing(armature, mapping, int(frames[0])) + AZIMUTH
     offset = distance * np.array((math.cos(angle) * math.cos(ELEVATION), math.sin(angle) * math.cos(ELEVATION),
                                   math.sin(ELEVATION)))
     previous = None
@@ -153,11 +180,9 @@ def _prepare(scene: Any, engine: str, size: tuple[int, int]) -> None:
     display = scene.display
     # without a GPU, smoothing costs more time than rendering half as many pixels again
     display.render_aa = "OFF"
-    display.light_direction = (0.35, 0.55, 0.76)
-    display.shadow_focus = 0.3
     shading = display.shading
     shading.light, shading.color_type = "STUDIO", "MATERIAL"
-    shading.show_shadows, shading.shadow_intensity = True, 0.35
+    shading.show_shadows = False
     shading.show_cavity = False
     shading.show_object_outline = False
 

@@ -110,7 +110,7 @@ def test_film_has_picture_and_sound(demo: Path) -> None:
 
 def test_contact_sheet(demo: Path) -> None:
     with Image.open(demo / "contact_sheet.png") as sheet:
-        assert sheet.width > 1600 and sheet.height > 800
+        assert sheet.width > 1600 and sheet.height > 700
 
 
 def test_blend_shows_the_take_with_its_sound(demo: Path) -> None:
