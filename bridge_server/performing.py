@@ -37,8 +37,11 @@ def choose_device(name: str) -> str:
     if name == "auto":
         return "cuda" if cuda else "mps" if mps else "cpu"
     if (name.startswith("cuda") and not cuda) or (name == "mps" and not mps):
-        raise UnderstudyError("unsupported", f"There is no device {name!r} that torch {torch.__version__} can use here.",
-                              "Use --device cpu, or install the torch build for your device (see the README).")
+        raise UnderstudyError(
+            "unsupported",
+            f"There is no device {name!r} that torch {torch.__version__} can use here.",
+            "Use --device cpu, or install the torch build for your device (see the README).",
+        )
     return name
 
 
@@ -78,13 +81,15 @@ class MotionPerformer:
             torch.cuda.empty_cache()
 
     def shrink(self, error: BaseException) -> bool:
-        """Ask the generator for smaller windows, where it has a ``shrink() -> bool``; free what is cached in any case."""
+        """Ask the generator for smaller windows, where it has a ``shrink() -> bool``; free what is cached anyway."""
         self._free()
         shrink = getattr(self._generator, "shrink", None)
         return bool(shrink()) if callable(shrink) else True
 
     def perform(
-        self, message: Message, report: Callable[[str, float], None],
+        self,
+        message: Message,
+        report: Callable[[str, float], None],
         chunk: Callable[[int, dict[str, Any], dict[str, np.ndarray]], None],
     ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         """The performance of a ``submit`` of kind ``motion``.
@@ -100,8 +105,11 @@ class MotionPerformer:
         if request.audio is not None:
             report("decoding speech", 0.0)
             share = DECODE_SHARE
-            audio, warnings = decode(request.audio, request.audio_name or "The audio",
-                                     lambda fraction: report("decoding speech", share * fraction))
+            audio, warnings = decode(
+                request.audio,
+                request.audio_name or "The audio",
+                lambda fraction: report("decoding speech", share * fraction),
+            )
             if request.duration is None:
                 timeline.check(request.directions, audio.duration)
 
@@ -122,5 +130,8 @@ def _check(motion: Motion) -> None:
     """A result with a hole in it must not reach anybody's keys."""
     for name in ("rotations", "translation", "expression", "contacts"):
         if not np.isfinite(getattr(motion, name)).all():
-            raise UnderstudyError("internal", f"The generator made {name} that are not numbers.",
-                                  "Perform again with another seed, and report it with the log file.")
+            raise UnderstudyError(
+                "internal",
+                f"The generator made {name} that are not numbers.",
+                "Perform again with another seed, and report it with the log file.",
+            )

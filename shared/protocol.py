@@ -22,10 +22,13 @@ import numpy as np
 from .errors import CODES, UnderstudyError
 from .schema import problem
 
-__all__ = ["BODY_SCHEMAS", "FROM_BRIDGE", "FROM_CLIENT", "HEADER_SCHEMA", "PROTOCOL_VERSION", "Message", "check_header",
+__all__ = ["BODY_SCHEMAS", "DTYPES", "FROM_BRIDGE", "FROM_CLIENT", "HEADER_SCHEMA", "PROTOCOL_VERSION", "Message", "check_header",
            "error_message", "new_id"]
 
 PROTOCOL_VERSION: Final = "1.0"
+
+DTYPES: Final = ("|u1", "|b1", "<i4", "<i8", "<f2", "<f4", "<f8")
+"""Element types that buffers may have, in numpy's notation."""
 
 _ID: Final = {"type": "string", "maxLength": 64, "pattern": r"[A-Za-z0-9_.-]*"}
 _TEXT: Final = {"type": "string", "maxLength": 10_000}
@@ -52,7 +55,7 @@ HEADER_SCHEMA: Final[dict[str, Any]] = {
                 "required": ["name", "dtype", "shape"],
                 "properties": {
                     "name": {"type": "string", "maxLength": 64},
-                    "dtype": {"enum": ["|u1", "|b1", "<i4", "<i8", "<f2", "<f4", "<f8"]},
+                    "dtype": {"enum": list(DTYPES)},
                     "shape": {
                         "type": "array", "maxItems": 6,
                         "items": {"type": "integer", "minimum": 0, "maximum": 2**40},

@@ -17,7 +17,7 @@ from typing import Any, Final
 import numpy as np
 
 from .errors import UnderstudyError
-from .protocol import Message, check_header
+from .protocol import DTYPES, Message, check_header
 
 __all__ = ["LIMITS", "Limits", "decode", "encode"]
 
@@ -49,6 +49,8 @@ def encode(message: Message) -> list[bytes | memoryview]:
     for name, array in message.buffers.items():
         array = np.asarray(array)
         little = array.dtype.newbyteorder("<")
+        if little.str not in DTYPES:
+            raise _bad(f"dtype {little.str} of {name!r} is not carried")
         flat = np.ascontiguousarray(array, dtype=little)
         described.append({"name": name, "dtype": little.str, "shape": list(array.shape)})
         # a view as bytes also works for empty arrays, which memoryview.cast refuses
@@ -58,8 +60,6 @@ def encode(message: Message) -> list[bytes | memoryview]:
         header["token"] = message.token
     if described:
         header["buffers"] = described
-    if any(d["dtype"] not in ("|u1", "|b1", "<i4", "<i8", "<f2", "<f4", "<f8") for d in described):
-        raise _bad(f"dtype {described[-1]['dtype']} is not carried")
     frames[0] = json.dumps(header, separators=(",", ":"), allow_nan=False).encode()
     return frames
 

@@ -24,8 +24,11 @@ _FORMATS: Final = "Choose a sound file such as WAV, FLAC, MP3, OGG or M4A, or a 
 
 def _too_long(name: str, seconds: float | None) -> UnderstudyError:
     length = "" if seconds is None else f" of {_clock(seconds)}"
-    return UnderstudyError("audio_too_long", f"{name} is longer{length} than the {_clock(MAX_SECONDS)} that one performance can have.",
-                           "Cut the sound into parts and perform them one after the other.")
+    return UnderstudyError(
+        "audio_too_long",
+        f"{name} is longer{length} than the {_clock(MAX_SECONDS)} that one performance can have.",
+        "Cut the sound into parts and perform them one after the other.",
+    )
 
 
 def _clock(seconds: float) -> str:
@@ -46,11 +49,14 @@ def decode(
     :param name: what to call it in a sentence.
     :param report: called with the fraction done, often; what it raises is let through.
     :returns: (samples, sentences about what is odd with them: silent, damaged).
-    :raises UnderstudyError: ``audio_empty``, ``audio_missing``, ``audio_unreadable``, ``audio_invalid``, ``audio_too_long``.
+    :raises UnderstudyError: ``audio_empty``, ``audio_missing``, ``audio_unreadable``, ``audio_invalid`` or
+        ``audio_too_long``.
     """
     data = memoryview(content).cast("B")
     if not data.nbytes:
-        raise UnderstudyError("audio_empty", f"{name} is empty (0 bytes).", "Export the sound again, or choose another file.")
+        raise UnderstudyError(
+            "audio_empty", f"{name} is empty (0 bytes).", "Export the sound again, or choose another file."
+        )
     warnings: list[str] = []
     try:
         with av.open(io.BytesIO(data), mode="r") as container:
@@ -69,12 +75,16 @@ def decode(
     if not len(samples):
         if damaged:
             raise _unreadable(name, f"all of its {damaged} packets are damaged")
-        raise UnderstudyError("audio_empty", f"{name} contains no sound (0 samples).",
-                              "Export the sound again, or choose another file.")
+        raise UnderstudyError(
+            "audio_empty", f"{name} contains no sound (0 samples).", "Export the sound again, or choose another file."
+        )
     if not np.isfinite(samples).all():
         count = int(np.size(samples) - np.count_nonzero(np.isfinite(samples)))
-        raise UnderstudyError("audio_invalid", f"{name} contains {count} samples that are not numbers (NaN or infinite).",
-                              "Export the sound again from the program that made it, for example as 16-bit WAV.")
+        raise UnderstudyError(
+            "audio_invalid",
+            f"{name} contains {count} samples that are not numbers (NaN or infinite).",
+            "Export the sound again from the program that made it, for example as 16-bit WAV.",
+        )
     if damaged:
         warnings.append(f"{name} is damaged in {damaged} places; what could be read was used.")
     peak = float(np.abs(samples).max())
@@ -92,7 +102,10 @@ def _stated_seconds(container: av.container.InputContainer, stream: av.AudioStre
 
 
 def _samples(
-    container: av.container.InputContainer, stream: av.AudioStream, name: str, stated: float | None,
+    container: av.container.InputContainer,
+    stream: av.AudioStream,
+    name: str,
+    stated: float | None,
     report: Callable[[float], None] | None,
 ) -> tuple[list[np.ndarray], int]:
     """Pieces (n,) float32 at :data:`RATE`, and how many packets could not be decoded."""

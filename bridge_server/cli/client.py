@@ -58,8 +58,11 @@ class Client:
             self._socket.connect(address)
         except zmq.ZMQError as error:
             self.close()
-            raise UnderstudyError("bridge_not_running", f"{address!r} is not an address that can be connected to ({error}).",
-                                  "Write it as tcp://127.0.0.1:40123.") from error
+            raise UnderstudyError(
+                "bridge_not_running",
+                f"{address!r} is not an address that can be connected to ({error}).",
+                "Write it as tcp://127.0.0.1:40123.",
+            ) from error
 
     def __enter__(self) -> Client:
         return self
@@ -83,7 +86,8 @@ class Client:
     def receive(self, seconds: float) -> Message | None:
         """The next message, or None when none came in time.
 
-        :raises UnderstudyError: ``bridge_lost`` when the connection broke and did not come back, ``bad_message``, ``version_mismatch``.
+        :raises UnderstudyError: ``bridge_lost`` when the connection broke and did not come back, ``bad_message``,
+            ``version_mismatch``.
         """
         until = time.monotonic() + seconds
         poller = zmq.Poller()
@@ -109,8 +113,11 @@ class Client:
         gone = self._pid is not None and not psutil.pid_exists(self._pid)
         if gone or time.monotonic() - self._lost_at > LOST_SECONDS:
             log = f" Its log file is {self._log}." if self._log else ""
-            raise UnderstudyError("bridge_lost", "The bridge ended, or the connection to it broke, before the answer came.",
-                                  f"Start the bridge and perform again.{log}")
+            raise UnderstudyError(
+                "bridge_lost",
+                "The bridge ended, or the connection to it broke, before the answer came.",
+                f"Start the bridge and perform again.{log}",
+            )
 
     def ask(self, message: Message, seconds: float = ANSWER_SECONDS) -> Message:
         """Send a question and wait for the answer that carries its id.
@@ -123,7 +130,9 @@ class Client:
             answer = self.receive(left)
             if answer is not None and answer.id == message.id:
                 return answer.raise_if_error()
-        raise UnderstudyError("timeout", f"The bridge did not answer within {seconds:g} s.", "Try again, or restart the bridge.")
+        raise UnderstudyError(
+            "timeout", f"The bridge did not answer within {seconds:g} s.", "Try again, or restart the bridge."
+        )
 
     def hello(self, seconds: float = HELLO_SECONDS) -> dict[str, Any]:
         """The body of ``welcome``. :raises UnderstudyError: ``bridge_not_running`` when nothing answers."""
@@ -132,11 +141,19 @@ class Client:
         except UnderstudyError as error:
             if error.code not in ("timeout", "bridge_lost"):
                 raise
-            raise UnderstudyError("bridge_not_running", f"No bridge answers at {self.address}.",
-                                  "Check the address and port, or start a bridge with 'understudy serve'.") from error
+            raise UnderstudyError(
+                "bridge_not_running",
+                f"No bridge answers at {self.address}.",
+                "Check the address and port, or start a bridge with 'understudy serve'.",
+            ) from error
 
     def perform(
-        self, request: MotionRequest, progress: Progress | None = None, part: Part | None = None, *, id: str | None = None,
+        self,
+        request: MotionRequest,
+        progress: Progress | None = None,
+        part: Part | None = None,
+        *,
+        id: str | None = None,
         seconds: float | None = None,
     ) -> Motion:
         """Submit a request and wait for its motion.
@@ -174,7 +191,9 @@ class Client:
                 return motion
         raise UnderstudyError("timeout", f"The job was not done within {seconds:g} s.", "Wait longer, or cancel it.")
 
-    def fetch(self, job: str, progress: Progress | None = None, part: Part | None = None, *, seconds: float | None = None) -> Motion:
+    def fetch(
+        self, job: str, progress: Progress | None = None, part: Part | None = None, *, seconds: float | None = None
+    ) -> Motion:
         """The motion of a job submitted before, on this or another connection; parameters as in :meth:`perform`."""
         self.send(Message("fetch", job, {"job": job}))
         return self.wait(job, progress, part, seconds=seconds)
@@ -198,15 +217,23 @@ class Client:
 
 
 def read_audio(path: Path) -> np.ndarray:
-    """A file as the uint8 buffer of a request. :raises UnderstudyError: ``file_missing``, ``audio_empty``, ``request_too_large``."""
+    """A file as the uint8 buffer of a request.
+
+    :raises UnderstudyError: ``file_missing``, ``audio_empty``, ``request_too_large``.
+    """
     if not path.is_file():
         raise UnderstudyError("file_missing", f"There is no file {path}.", "Check the path of the audio.")
     size = path.stat().st_size
     if size == 0:
-        raise UnderstudyError("audio_empty", f"{path.name} is empty (0 bytes).", "Export the sound again, or choose another file.")
+        raise UnderstudyError(
+            "audio_empty", f"{path.name} is empty (0 bytes).", "Export the sound again, or choose another file."
+        )
     if size > wire.LIMITS.total_bytes - (1 << 20):
-        raise UnderstudyError("request_too_large", f"{path.name} has {size >> 20} MB; {wire.LIMITS.total_bytes >> 20} MB can be sent.",
-                              "Cut the sound into parts, or save it as FLAC, OGG or MP3.")
+        raise UnderstudyError(
+            "request_too_large",
+            f"{path.name} has {size >> 20} MB; {wire.LIMITS.total_bytes >> 20} MB can be sent.",
+            "Cut the sound into parts, or save it as FLAC, OGG or MP3.",
+        )
     return np.fromfile(path, dtype=np.uint8)
 
 
@@ -222,11 +249,17 @@ def connect(state_dir: Path, address: str | None = None, token: str = "") -> Ite
     else:
         record = read_record(state_dir)
         if record is None:
-            raise UnderstudyError("bridge_not_running", f"No bridge is running (there is no {lock_file(state_dir)}).",
-                                  "Start one with 'understudy serve'.")
+            raise UnderstudyError(
+                "bridge_not_running",
+                f"No bridge is running (there is no {lock_file(state_dir)}).",
+                "Start one with 'understudy serve'.",
+            )
         if not psutil.pid_exists(record.pid):
-            raise UnderstudyError("bridge_not_running", f"The bridge (process {record.pid}) has ended without cleaning up.",
-                                  f"Start one with 'understudy serve'; the old one's log file is {record.log}.")
+            raise UnderstudyError(
+                "bridge_not_running",
+                f"The bridge (process {record.pid}) has ended without cleaning up.",
+                f"Start one with 'understudy serve'; the old one's log file is {record.log}.",
+            )
         client = Client(record.address, record.token, log=record.log, pid=record.pid)
     with client:
         client.hello()

@@ -25,14 +25,24 @@ __all__ = ["add_parser"]
 def add_parser(subparsers: Any) -> None:
     """Register the command."""
     parser = subparsers.add_parser(
-        "generate", help="perform speech and directions, without Blender",
-        description="Perform speech and directions and write the motion. Uses the bridge that is running, or starts one for this.")
+        "generate",
+        help="perform speech and directions, without Blender",
+        description="Perform speech and directions and write the motion. "
+        "Uses the bridge that is running, or starts one for this.",
+    )
     parser.add_argument("--audio", type=Path, help="speech: any sound or video file")
     parser.add_argument("--directions", type=Path, help="directions as JSON")
-    parser.add_argument("--say", action="append", default=[], metavar="START-END:TEXT",
-                        help='one direction, as "0-2.5:walks forward"; may be repeated')
+    parser.add_argument(
+        "--say",
+        action="append",
+        default=[],
+        metavar="START-END:TEXT",
+        help='one direction, as "0-2.5:walks forward"; may be repeated',
+    )
     parser.add_argument("--out", type=Path, required=True, metavar="FILE.npz", help="where to write the motion")
-    parser.add_argument("--bvh", type=Path, metavar="FILE.bvh", nargs="?", const=True, help="write BVH as well (default: beside --out)")
+    parser.add_argument(
+        "--bvh", type=Path, metavar="FILE.bvh", nargs="?", const=True, help="write BVH as well (default: beside --out)"
+    )
     parser.add_argument("--seconds", type=float, help="length (default: the audio's, or the end of the last direction)")
     parser.add_argument("--fps", type=float, default=30.0)
     parser.add_argument("--seed", type=int, default=0)
@@ -58,8 +68,11 @@ def parse_say(text: str) -> timeline.Direction:
             raise ValueError("the form is START-END:TEXT")
         return timeline.Direction(float(start), float(end), words)
     except ValueError as error:
-        raise UnderstudyError("direction_invalid", f"The direction {text[:60]!r} cannot be read ({error}).",
-                              'Write it as "0-2.5:walks forward", times in seconds.') from error
+        raise UnderstudyError(
+            "direction_invalid",
+            f"The direction {text[:60]!r} cannot be read ({error}).",
+            'Write it as "0-2.5:walks forward", times in seconds.',
+        ) from error
 
 
 def make_request(arguments: argparse.Namespace) -> MotionRequest:
@@ -68,9 +81,16 @@ def make_request(arguments: argparse.Namespace) -> MotionRequest:
     directions += [parse_say(text) for text in arguments.say]
     timeline.check(directions, arguments.seconds)
     request = MotionRequest(
-        fps=arguments.fps, duration=arguments.seconds, directions=directions, seed=arguments.seed, weights=arguments.weights,
-        text_guidance=arguments.text_guidance, audio_guidance=arguments.audio_guidance, temperature=arguments.temperature,
-        in_place=arguments.in_place, face=not arguments.no_face,
+        fps=arguments.fps,
+        duration=arguments.seconds,
+        directions=directions,
+        seed=arguments.seed,
+        weights=arguments.weights,
+        text_guidance=arguments.text_guidance,
+        audio_guidance=arguments.audio_guidance,
+        temperature=arguments.temperature,
+        in_place=arguments.in_place,
+        face=not arguments.no_face,
     )
     if arguments.audio is not None:
         request.audio = read_audio(arguments.audio)
@@ -121,7 +141,9 @@ def run(arguments: argparse.Namespace) -> int:
     request = make_request(arguments)
     for path in (arguments.out, arguments.bvh):
         if isinstance(path, Path) and not path.parent.is_dir():
-            raise UnderstudyError("file_missing", f"There is no folder {path.parent}.", "Make it, or choose another place for the result.")
+            raise UnderstudyError(
+                "file_missing", f"There is no folder {path.parent}.", "Make it, or choose another place for the result."
+            )
     began = time.monotonic()
     bar = Bar(sys.stderr)
     with _client(arguments) as client:
@@ -133,8 +155,11 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"note: {warning}", file=sys.stderr)
     written = write(motion, arguments.out, arguments.bvh)
     stages = ", ".join(f"{name} {seconds:.2f} s" for name, seconds in motion.metadata.get("stages", {}).items())
-    print(f"{motion.duration:.2f} s of motion ({len(motion)} frames at {motion.fps:g} fps) in {time.monotonic() - began:.2f} s"
-          f"{f' ({stages})' if stages else ''}: {', '.join(map(str, written))}")
+    print(
+        f"{motion.duration:.2f} s of motion ({len(motion)} frames at {motion.fps:g} fps) "
+        f"in {time.monotonic() - began:.2f} s"
+        f"{f' ({stages})' if stages else ''}: {', '.join(map(str, written))}"
+    )
     return 0
 
 
@@ -150,6 +175,9 @@ def write(motion: Motion, out: Path, bvh: Path | bool | None) -> list[Path]:
             write_bvh(motion, path)
             written.append(path)
     except OSError as error:
-        raise UnderstudyError("file_invalid", f"{error.filename or out} cannot be written ({error.strerror}).",
-                              "Choose another place for the result.") from error
+        raise UnderstudyError(
+            "file_invalid",
+            f"{error.filename or out} cannot be written ({error.strerror}).",
+            "Choose another place for the result.",
+        ) from error
     return written

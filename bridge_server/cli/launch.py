@@ -37,7 +37,9 @@ def launch(
     start = state_dir / "logs" / "start.log"
     start.parent.mkdir(parents=True, exist_ok=True)
     with start.open("wb") as output:
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, env=environment)
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, env=environment
+        )
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         record = read_record(state_dir)
@@ -45,12 +47,17 @@ def launch(
             return record, process
         if process.poll() is not None:
             said = start.read_text(errors="replace").strip().splitlines()
-            raise UnderstudyError("bridge_not_running", f"The bridge ended while starting: {said[-1] if said else 'it said nothing'}",
-                                  f"See the log file {log}.")
+            raise UnderstudyError(
+                "bridge_not_running",
+                f"The bridge ended while starting: {said[-1] if said else 'it said nothing'}",
+                f"See the log file {log}.",
+            )
         time.sleep(0.02)
     process.kill()
     process.wait()
-    raise UnderstudyError("bridge_not_running", f"The bridge did not start within {seconds:g} s.", f"See the log file {log}.")
+    raise UnderstudyError(
+        "bridge_not_running", f"The bridge did not start within {seconds:g} s.", f"See the log file {log}."
+    )
 
 
 @contextmanager

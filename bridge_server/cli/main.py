@@ -52,7 +52,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command line; returns the exit code. Every failure is one sentence on standard error."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     parser = argparse.ArgumentParser(
-        prog="understudy", description="Performs speech and written directions as character motion.")
+        prog="understudy", description="Performs speech and written directions as character motion."
+    )
     parser.add_argument("--version", action="version", version=f"understudy {__version__}")
     subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     wanted = next((a for a in arguments if not a.startswith("-")), None)

@@ -13,14 +13,25 @@ __all__ = ["add_bridge", "add_model", "add_state", "folder"]
 
 def add_state(parser: argparse.ArgumentParser) -> None:
     """``--state-dir``."""
-    parser.add_argument("--state-dir", type=Path, metavar="DIR", help="folder of lock file, logs and jobs (default: the user's state folder)")
+    parser.add_argument(
+        "--state-dir",
+        type=Path,
+        metavar="DIR",
+        help="folder of lock file, logs and jobs (default: the user's state folder)",
+    )
 
 
 def add_model(parser: argparse.ArgumentParser) -> None:
     """``--generator``, ``--weights``, ``--device``."""
-    parser.add_argument("--generator", default="versa", help="motion generator: a name, or module:attribute (default: versa)")
+    parser.add_argument(
+        "--generator", default="versa", help="motion generator: a name, or module:attribute (default: versa)"
+    )
     parser.add_argument("--weights", default="starter", help="set of weights, a name or a folder (default: starter)")
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps; several with commas, one worker each (default: auto)")
+    parser.add_argument(
+        "--device",
+        default="auto",
+        help="auto, cpu, cuda, cuda:1, mps; several with commas, one worker each (default: auto)",
+    )
 
 
 def add_bridge(parser: argparse.ArgumentParser) -> None:

@@ -16,7 +16,9 @@ __all__ = ["add_parser"]
 
 def add_parser(subparsers: Any) -> None:
     """Register the command."""
-    parser = subparsers.add_parser("serve", help="run a bridge in this terminal", description="Run a bridge until it is stopped.")
+    parser = subparsers.add_parser(
+        "serve", help="run a bridge in this terminal", description="Run a bridge until it is stopped."
+    )
     options.add_state(parser)
     options.add_model(parser)
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1)")
@@ -42,8 +44,13 @@ def _positive(text: str) -> int:
 def run(arguments: argparse.Namespace) -> int:
     """Run the bridge; returns its exit code."""
     settings = Settings(
-        state_dir=options.folder(arguments), host=arguments.host, port=arguments.port, device=arguments.device,
-        parent_pid=arguments.parent_pid, generator=arguments.generator, weights=arguments.weights,
+        state_dir=options.folder(arguments),
+        host=arguments.host,
+        port=arguments.port,
+        device=arguments.device,
+        parent_pid=arguments.parent_pid,
+        generator=arguments.generator,
+        weights=arguments.weights,
         queue_limit=arguments.queue_limit,
     )
     with logging_to(settings.log_file, verbose=arguments.verbose):

@@ -16,7 +16,9 @@ __all__ = ["add_parser"]
 
 def add_parser(subparsers: Any) -> None:
     """Register the command."""
-    parser = subparsers.add_parser("status", help="say what the bridge is doing", description="Say what the bridge is doing.")
+    parser = subparsers.add_parser(
+        "status", help="say what the bridge is doing", description="Say what the bridge is doing."
+    )
     options.add_state(parser)
     options.add_bridge(parser)
     parser.add_argument("--json", action="store_true", help="for programs")
@@ -30,12 +32,16 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps({**status, "jobs": jobs}, indent=1))
         return 0
-    print(f"{status['state']}, process {status['pid']}, up {status['uptime']:.0f} s, {status['queue']} waiting; log {status['log']}")
+    print(
+        f"{status['state']}, process {status['pid']}, up {status['uptime']:.0f} s, {status['queue']} waiting; "
+        f"log {status['log']}"
+    )
     if status["error"]:
         print(f"  {status['error']['message']} {status['error']['fix']}")
     for worker in status["workers"]:
         print(f"  worker {worker['pid']}: {worker['state']} {worker['device']} {worker['job'] or ''}".rstrip())
     for job in jobs[-20:]:
         began = time.strftime("%H:%M:%S", time.localtime(job["created"]))
-        print(f"  {began} {job['job']} {job['state']} {job['fraction']:.0%} {job['stage'] if job['state'] == 'running' else ''}".rstrip())
+        stage = job["stage"] if job["state"] == "running" else ""
+        print(f"  {began} {job['job']} {job['state']} {job['fraction']:.0%} {stage}".rstrip())
     return 0

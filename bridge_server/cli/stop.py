@@ -17,7 +17,9 @@ __all__ = ["add_parser"]
 
 def add_parser(subparsers: Any) -> None:
     """Register the command."""
-    parser = subparsers.add_parser("stop", help="stop the bridge", description="Stop the bridge; running jobs are ended.")
+    parser = subparsers.add_parser(
+        "stop", help="stop the bridge", description="Stop the bridge; running jobs are ended."
+    )
     options.add_state(parser)
     options.add_bridge(parser)
     parser.add_argument("--seconds", type=float, default=15.0, help="how long to wait for its end (default: 15)")
@@ -35,7 +37,10 @@ def run(arguments: argparse.Namespace) -> int:
         except psutil.NoSuchProcess:
             pass  # gone already, which is what was asked for
         except psutil.TimeoutExpired as error:
-            raise UnderstudyError("timeout", f"The bridge (process {pid}) has not ended within {arguments.seconds:g} s.",
-                                  "End the process by hand.") from error
+            raise UnderstudyError(
+                "timeout",
+                f"The bridge (process {pid}) has not ended within {arguments.seconds:g} s.",
+                "End the process by hand.",
+            ) from error
     print("The bridge has stopped.")
     return 0

@@ -55,7 +55,15 @@ class Job:
     def describe(self) -> dict[str, Any]:
         """The job as it stands in ``status`` and ``jobs`` answers."""
         return {
-            "job": self.id, "kind": self.kind, "state": self.state, "stage": self.stage, "fraction": self.fraction,
-            "eta": self.eta, "attempts": self.attempts, "created": self.created, "started": self.started,
-            "finished": self.finished, "error": self.error.to_json() if self.error else None,
+            "job": self.id,
+            "kind": self.kind,
+            "state": self.state,
+            "stage": self.stage,
+            "fraction": self.fraction,
+            "eta": self.eta,
+            "attempts": self.attempts,
+            "created": self.created,
+            "started": self.started,
+            "finished": self.finished,
+            "error": self.error.to_json() if self.error else None,
         }

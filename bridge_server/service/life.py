@@ -41,10 +41,15 @@ def logging_to(path: Path, *, verbose: bool = False) -> Iterator[None]:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        file: logging.Handler = logging.handlers.RotatingFileHandler(path, maxBytes=5 << 20, backupCount=4, encoding="utf-8")
+        file: logging.Handler = logging.handlers.RotatingFileHandler(
+            path, maxBytes=5 << 20, backupCount=4, encoding="utf-8"
+        )
     except OSError as error:
-        raise UnderstudyError("file_invalid", f"The log file {path} cannot be written ({error.strerror}).",
-                              "Give the bridge a folder that you may write to, with --state-dir.") from error
+        raise UnderstudyError(
+            "file_invalid",
+            f"The log file {path} cannot be written ({error.strerror}).",
+            "Give the bridge a folder that you may write to, with --state-dir.",
+        ) from error
     formatter = logging.Formatter("%(asctime)s.%(msecs)03d %(levelname)s %(message)s", "%Y-%m-%dT%H:%M:%S")
     handlers = [file]
     if verbose:

@@ -46,9 +46,13 @@ class Scheduler:
         self.queue: deque[Job] = deque()
         address = inner.getsockopt_string(zmq.LAST_ENDPOINT)
         self.workers = [
-            WorkerProcess(n, address, PERFORMER,
-                          {"generator": settings.generator, "weights": settings.weights, "device": device},
-                          settings.log_file)
+            WorkerProcess(
+                n,
+                address,
+                PERFORMER,
+                {"generator": settings.generator, "weights": settings.weights, "device": device},
+                settings.log_file,
+            )
             for n, device in enumerate(settings.device.split(","))
         ]
 
@@ -60,17 +64,24 @@ class Scheduler:
         :raises UnderstudyError: ``busy``.
         """
         if len(self.queue) >= self._settings.queue_limit:
-            raise UnderstudyError("busy", f"The bridge is busy: {len(self.queue)} jobs are waiting.",
-                                  "Wait until some are done, then perform again.")
+            raise UnderstudyError(
+                "busy",
+                f"The bridge is busy: {len(self.queue)} jobs are waiting.",
+                "Wait until some are done, then perform again.",
+            )
         own = sum(1 for j in self.jobs.values() if not j.final and (j.client, j.owner) == (job.client, job.owner))
         if own >= self._settings.client_limit:
-            raise UnderstudyError("busy", f"You already have {own} jobs with this bridge, the most that one client may have.",
-                                  "Wait until some are done, then perform again.")
+            raise UnderstudyError(
+                "busy",
+                f"You already have {own} jobs with this bridge, the most that one client may have.",
+                "Wait until some are done, then perform again.",
+            )
         self.jobs[job.id] = job
         self.queue.append(job)
         for worker in self.workers:
             worker.retry_now()
         log_event("job.queued", job=job.id, kind=job.kind, owner=job.owner, position=self.position(job))
+        self._dispatch()  # at once, so that a free worker does not count against the limit of the queue
         return self.position(job)
 
     def position(self, job: Job) -> int:
@@ -164,11 +175,15 @@ class Scheduler:
             if job is not None and job.cancel_at is not None and not job.final and now - job.cancel_at > CANCEL_ANSWER:
                 self._finish(job, "cancelled", error=_cancelled())
             if worker.kill_at is not None and now > worker.kill_at:
-                log_event("worker.kill", worker=worker.number, reason="it did not let go of a cancelled job", level=logging.WARNING)
+                log_event(
+                    "worker.kill",
+                    worker=worker.number,
+                    reason="it did not let go of a cancelled job",
+                    level=logging.WARNING,
+                )
                 worker.kill_at = None
                 worker.kill()
-            if worker.free and self.queue:
-                self._give(worker, self.queue.popleft())
+        self._dispatch()
         if self.queue and all(w.broken for w in self.workers):
             error = self._does_not_start(self.workers[0])
             while self.queue:
@@ -183,9 +198,15 @@ class Scheduler:
         """End all jobs and workers."""
         for job in [*self.queue, *(w.job for w in self.workers if w.job is not None)]:
             if not job.final:
-                self._finish(job, "interrupted", error=UnderstudyError(
-                    "bridge_lost", "The bridge was stopped before the job was done.",
-                    "Start the bridge and perform again."))
+                self._finish(
+                    job,
+                    "interrupted",
+                    error=UnderstudyError(
+                        "bridge_lost",
+                        "The bridge was stopped before the job was done.",
+                        "Start the bridge and perform again.",
+                    ),
+                )
         self.queue.clear()
         for worker in self.workers:
             worker.stop(2.0)
@@ -194,6 +215,11 @@ class Scheduler:
 
     def _to_worker(self, worker: WorkerProcess, frames: Sequence[Any]) -> None:
         self._inner.send_multipart([worker.identity, *frames], copy=False)
+
+    def _dispatch(self) -> None:
+        for worker in self.workers:
+            if worker.free and self.queue:
+                self._give(worker, self.queue.popleft())
 
     def _give(self, worker: WorkerProcess, job: Job) -> None:
         worker.job = job
@@ -218,23 +244,39 @@ class Scheduler:
         elif job.attempts < ATTEMPTS:
             job.state = "queued"
             self.queue.appendleft(job)
-            self._tell(job, Message("progress", job.id, {"stage": "restarting the worker", "fraction": 0.0, "eta": None}))
+            self._tell(
+                job, Message("progress", job.id, {"stage": "restarting the worker", "fraction": 0.0, "eta": None})
+            )
         else:
-            self._finish(job, "failed", error=UnderstudyError(
-                "worker_died", f"The worker process ended ({how}) while it performed, {ATTEMPTS} times.",
-                f"See the log file {self._settings.log_file}; a shorter stretch may need less memory."))
+            self._finish(
+                job,
+                "failed",
+                error=UnderstudyError(
+                    "worker_died",
+                    f"The worker process ended ({how}) while it performed, {ATTEMPTS} times.",
+                    f"See the log file {self._settings.log_file}; a shorter stretch may need less memory.",
+                ),
+            )
 
     def _does_not_start(self, worker: WorkerProcess) -> UnderstudyError:
         words = next((w for w in reversed(worker.last_words) if w.strip()), "it said nothing")
-        return UnderstudyError("worker_died", f"The worker process does not start ({words[:300]}).",
-                               f"Run 'understudy doctor', or see the log file {self._settings.log_file}.")
+        return UnderstudyError(
+            "worker_died",
+            f"The worker process does not start ({words[:300]}).",
+            f"Run 'understudy doctor', or see the log file {self._settings.log_file}.",
+        )
 
     def _tell(self, job: Job, content: Message | Sequence[Any]) -> None:
         for listener in list(job.listeners):
             self._send(listener, content)
 
     def _finish(
-        self, job: Job, state: str, *, frames: Sequence[Any] | None = None, error: UnderstudyError | None = None,
+        self,
+        job: Job,
+        state: str,
+        *,
+        frames: Sequence[Any] | None = None,
+        error: UnderstudyError | None = None,
         stages: dict[str, float] | None = None,
     ) -> None:
         job.state, job.finished, job.error = state, time.time(), error
@@ -245,9 +287,14 @@ class Scheduler:
         self._tell(job, frames if frames is not None else error_message(job.id, error or _cancelled()))
         job.listeners.clear()
         times = {f"t_{name.replace(' ', '_')}": seconds for name, seconds in (stages or {}).items()}
-        log_event(f"job.{state}", job=job.id, code=error.code if error else None,
-                  seconds=job.finished - (job.started or job.created), **times,
-                  level=logging.WARNING if state == "failed" else logging.INFO)
+        log_event(
+            f"job.{state}",
+            job=job.id,
+            code=error.code if error else None,
+            seconds=job.finished - (job.started or job.created),
+            **times,
+            level=logging.WARNING if state == "failed" else logging.INFO,
+        )
         finals = [j for j in self.jobs.values() if j.final]
         for old in finals[: max(0, len(finals) - KEEP_JOBS)]:
             del self.jobs[old.id]

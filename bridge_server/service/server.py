@@ -24,7 +24,15 @@ from shared.state import BridgeRecord, lock_file, write_record
 from .jobs import Job
 from .life import InstanceLock, ParentWatch, Signals, log_event
 from .scheduler import Scheduler
-from .settings import EXIT_ALREADY_RUNNING, EXIT_CANNOT_BIND, EXIT_INTERNAL, EXIT_OK, EXIT_PARENT_GONE, EXIT_STATE, Settings
+from .settings import (
+    EXIT_ALREADY_RUNNING,
+    EXIT_CANNOT_BIND,
+    EXIT_INTERNAL,
+    EXIT_OK,
+    EXIT_PARENT_GONE,
+    EXIT_STATE,
+    Settings,
+)
 
 __all__ = ["Bridge", "serve"]
 
@@ -45,16 +53,25 @@ class Bridge:
         self._stop: tuple[int, str] | None = None
         self._began = time.time()
         self._handlers: dict[str, Callable[[bytes, Message], Message | None]] = {
-            "hello": self._hello, "ping": self._ping, "submit": self._submit, "cancel": self._cancel,
-            "status": self._status, "list": self._list, "fetch": self._fetch, "shutdown": self._shutdown,
+            "hello": self._hello,
+            "ping": self._ping,
+            "submit": self._submit,
+            "cancel": self._cancel,
+            "status": self._status,
+            "list": self._list,
+            "fetch": self._fetch,
+            "shutdown": self._shutdown,
         }
 
     def bind(self) -> str:
         """Open the sockets; returns the address. :raises UnderstudyError: ``unsupported`` or ``bridge_not_running``."""
         settings = self._settings
         if settings.host not in ("127.0.0.1", "localhost", "::1"):
-            raise UnderstudyError("unsupported", f"Binding to {settings.host} is refused: without keys anybody could use the bridge.",
-                                  "Bind to 127.0.0.1.")
+            raise UnderstudyError(
+                "unsupported",
+                f"Binding to {settings.host} is refused: without keys anybody could use the bridge.",
+                "Bind to 127.0.0.1.",
+            )
         host = "127.0.0.1" if settings.host == "localhost" else settings.host
         for socket in (self._front, self._inner):
             socket.linger = LINGER_MS
@@ -66,8 +83,11 @@ class Bridge:
         try:
             self._front.bind(f"tcp://{host}:{settings.port or '*'}")
         except zmq.ZMQError as error:
-            raise UnderstudyError("bridge_not_running", f"The bridge cannot listen on {host}, port {settings.port} ({error}).",
-                                  "Choose another --port, or 0 to let the system choose a free one.") from error
+            raise UnderstudyError(
+                "bridge_not_running",
+                f"The bridge cannot listen on {host}, port {settings.port} ({error}).",
+                "Choose another --port, or 0 to let the system choose a free one.",
+            ) from error
         self._inner.bind("tcp://127.0.0.1:*")
         self._scheduler = Scheduler(settings, self._inner, self._send)
         return self._front.getsockopt_string(zmq.LAST_ENDPOINT)
@@ -81,7 +101,9 @@ class Bridge:
         poller.register(self._inner, zmq.POLLIN)
         with Signals() as signals:
             self._scheduler.tick()  # the worker starts to load while clients find the address
-            write_record(BridgeRecord(address, self._token, os.getpid(), __version__, str(settings.log_file)), settings.state_dir)
+            write_record(
+                BridgeRecord(address, self._token, os.getpid(), __version__, str(settings.log_file)), settings.state_dir
+            )
             log_event("bridge.ready", address=address, pid=os.getpid(), version=__version__)
             parent_checked = 0.0
             while self._stop is None:
@@ -139,8 +161,11 @@ class Bridge:
         try:
             message = wire.decode(frames[1:], receiver="bridge")
             if not secrets.compare_digest(message.token.encode(), self._token.encode()):
-                raise UnderstudyError("unauthorised", "The bridge does not know this client: the token is missing or not this session's.",
-                                      "Read the token from the bridge's lock file again, or restart the bridge.")
+                raise UnderstudyError(
+                    "unauthorised",
+                    "The bridge does not know this client: the token is missing or not this session's.",
+                    "Read the token from the bridge's lock file again, or restart the bridge.",
+                )
             answer = self._handlers[message.type](identity, message)
         except UnderstudyError as error:
             log_event("request.refused", code=error.code, why=error.message, level=logging.WARNING)
@@ -151,17 +176,30 @@ class Bridge:
     def _facts(self) -> dict[str, Any]:
         scheduler = self._scheduler
         error = scheduler.error()
-        return {"state": scheduler.state(), "queue": len(scheduler.queue), "queue_limit": self._settings.queue_limit,
-                "error": error.to_json() if error else None}
+        return {
+            "state": scheduler.state(),
+            "queue": len(scheduler.queue),
+            "queue_limit": self._settings.queue_limit,
+            "error": error.to_json() if error else None,
+        }
 
     def _hello(self, identity: bytes, message: Message) -> Message:
         workers = self._scheduler.workers
         models = [m for w in workers for m in w.description.get("models", [])]
-        return Message("welcome", message.id, {
-            "bridge": __version__, "device": ", ".join(w.description.get("device", "") for w in workers).strip(", "),
-            "capabilities": list(CAPABILITIES), "models": models, "renderers": [], "pid": os.getpid(),
-            "log": str(self._settings.log_file), **self._facts(),
-        })
+        return Message(
+            "welcome",
+            message.id,
+            {
+                "bridge": __version__,
+                "device": ", ".join(w.description.get("device", "") for w in workers).strip(", "),
+                "capabilities": list(CAPABILITIES),
+                "models": models,
+                "renderers": [],
+                "pid": os.getpid(),
+                "log": str(self._settings.log_file),
+                **self._facts(),
+            },
+        )
 
     def _ping(self, identity: bytes, message: Message) -> Message:
         return Message("pong", message.id, self._facts())
@@ -174,8 +212,11 @@ class Bridge:
             self._send(identity, Message("accepted", known.id, {"position": self._scheduler.position(known)}))
             return self._deliver(identity, known)
         if message.body["kind"] != "motion":
-            raise UnderstudyError("unsupported", f"This bridge does no jobs of kind {message.body['kind']!r}.",
-                                  "Update the bridge, or ask for motion.")
+            raise UnderstudyError(
+                "unsupported",
+                f"This bridge does no jobs of kind {message.body['kind']!r}.",
+                "Update the bridge, or ask for motion.",
+            )
         check_request(MotionRequest.from_message(message))
         job = Job(message.id, message.body["kind"], client=identity, listeners={identity})
         message.token = ""
@@ -190,8 +231,11 @@ class Bridge:
         wanted = message.body.get("job", message.id)
         job = self._scheduler.jobs.get(wanted) if isinstance(wanted, str) else None
         if job is None:
-            raise UnderstudyError("not_found", f"The bridge knows no job {str(wanted)[:64]!r}.",
-                                  "It may have been cleaned away; perform again.")
+            raise UnderstudyError(
+                "not_found",
+                f"The bridge knows no job {str(wanted)[:64]!r}.",
+                "It may have been cleaned away; perform again.",
+            )
         return job
 
     def _cancel(self, identity: bytes, message: Message) -> Message | None:
@@ -206,10 +250,26 @@ class Bridge:
         if "job" in message.body:
             job = self._job(message)
             return Message("status", message.id, {**job.describe(), "position": self._scheduler.position(job)})
-        workers = [{"pid": w.pid, "state": w.state, "job": w.job.id if w.job else None, "device": w.description.get("device", "")}
-                   for w in self._scheduler.workers]
-        return Message("status", message.id, {**self._facts(), "workers": workers, "uptime": time.time() - self._began,
-                                              "pid": os.getpid(), "log": str(self._settings.log_file)})
+        workers = [
+            {
+                "pid": w.pid,
+                "state": w.state,
+                "job": w.job.id if w.job else None,
+                "device": w.description.get("device", ""),
+            }
+            for w in self._scheduler.workers
+        ]
+        return Message(
+            "status",
+            message.id,
+            {
+                **self._facts(),
+                "workers": workers,
+                "uptime": time.time() - self._began,
+                "pid": os.getpid(),
+                "log": str(self._settings.log_file),
+            },
+        )
 
     def _list(self, identity: bytes, message: Message) -> Message:
         return Message("jobs", message.id, {"jobs": [j.describe() for j in self._scheduler.jobs.values()]})
@@ -253,11 +313,13 @@ def serve(settings: Settings, say: Callable[[str], None] = print) -> int:
     lock = InstanceLock(settings.state_dir)
     try:
         if not lock.acquire():
-            say(f"A bridge is already running with the state folder {settings.state_dir}; stop it with 'understudy stop'.")
+            say(f"A bridge is already running with the folder {settings.state_dir}; stop it with 'understudy stop'.")
             log_event("bridge.exit", code=EXIT_ALREADY_RUNNING, reason="another bridge runs with this state folder")
             return EXIT_ALREADY_RUNNING
     except OSError as error:
-        say(f"The state folder {settings.state_dir} cannot be used ({error.strerror}); choose another with --state-dir.")
+        say(
+            f"The state folder {settings.state_dir} cannot be used ({error.strerror}); choose another with --state-dir."
+        )
         return EXIT_STATE
     bridge = Bridge(settings)
     code, reason = EXIT_INTERNAL, "an internal error, see the lines before"

@@ -9,8 +9,15 @@ from typing import Final
 
 from shared.state import state_dir
 
-__all__ = ["EXIT_ALREADY_RUNNING", "EXIT_CANNOT_BIND", "EXIT_INTERNAL", "EXIT_OK", "EXIT_PARENT_GONE", "EXIT_STATE",
-           "Settings"]
+__all__ = [
+    "EXIT_ALREADY_RUNNING",
+    "EXIT_CANNOT_BIND",
+    "EXIT_INTERNAL",
+    "EXIT_OK",
+    "EXIT_PARENT_GONE",
+    "EXIT_STATE",
+    "Settings",
+]
 
 EXIT_OK: Final = 0
 EXIT_INTERNAL: Final = 1

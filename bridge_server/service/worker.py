@@ -52,7 +52,9 @@ class Performer(Protocol):
         """Give the memory of the models back; the next job loads them again."""
 
     def perform(
-        self, message: Message, report: Callable[[str, float], None],
+        self,
+        message: Message,
+        report: Callable[[str, float], None],
         chunk: Callable[[int, dict[str, Any], dict[str, np.ndarray]], None],
     ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         """Do the job of a ``submit``; returns body and buffers of its ``result``."""
@@ -185,7 +187,9 @@ class Worker:
             self._state("failed", error=_internal("The model could not be loaded", error).to_json())
             return False
         self._hook()
-        self._state("ready", models=[description], device=description.get("device", ""), seconds=time.monotonic() - began)
+        self._state(
+            "ready", models=[description], device=description.get("device", ""), seconds=time.monotonic() - began
+        )
         return True
 
     def _hook(self) -> None:
@@ -280,18 +284,26 @@ def out_of_memory(error: BaseException) -> bool:
     """Whether an exception says that memory ran out, on the host or on a device."""
     if isinstance(error, UnderstudyError):
         return error.code == "out_of_memory"
-    return isinstance(error, MemoryError) or type(error).__name__ in ("OutOfMemoryError", "_ArrayMemoryError") or (
-        isinstance(error, RuntimeError) and "out of memory" in str(error).lower())
+    return (
+        isinstance(error, MemoryError)
+        or type(error).__name__ in ("OutOfMemoryError", "_ArrayMemoryError")
+        or (isinstance(error, RuntimeError) and "out of memory" in str(error).lower())
+    )
 
 
 def _too_little_memory(detail: str) -> UnderstudyError:
     sentence = detail.strip().splitlines()[0][:300] if detail.strip() else "no figure was given"
-    return UnderstudyError("out_of_memory", f"The device has too little memory, also with a smaller window ({sentence}).",
-                           "Perform a shorter stretch, close other programs that use the device, or start the bridge with --device cpu.")
+    return UnderstudyError(
+        "out_of_memory",
+        f"The device has too little memory, also with a smaller window ({sentence}).",
+        "Perform a shorter stretch, close other programs that use the device, or start the bridge with --device cpu.",
+    )
 
 
 def _internal(what: str, error: BaseException) -> UnderstudyError:
-    return UnderstudyError("internal", f"{what} ({type(error).__name__}: {str(error)[:500]}).", "Send the log file with a report.")
+    return UnderstudyError(
+        "internal", f"{what} ({type(error).__name__}: {str(error)[:500]}).", "Send the log file with a report."
+    )
 
 
 def resolve(name: str) -> Any:
@@ -300,8 +312,9 @@ def resolve(name: str) -> Any:
     try:
         return getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError) as error:
-        raise UnderstudyError("unsupported", f"There is no {name} to run ({error}).",
-                              "Check the name and that its package is installed.") from error
+        raise UnderstudyError(
+            "unsupported", f"There is no {name} to run ({error}).", "Check the name and that its package is installed."
+        ) from error
 
 
 def _end_with_standard_input() -> None:

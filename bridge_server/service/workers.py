@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import secrets
 import subprocess
@@ -14,8 +15,6 @@ from collections import deque
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
-
-import logging
 
 from shared.errors import UnderstudyError
 
@@ -84,12 +83,19 @@ class WorkerProcess:
         self.identity = f"worker-{self.number}-{secrets.token_hex(16)}".encode()
         self.last_words.clear()
         process = subprocess.Popen(
-            [sys.executable, "-m", "bridge_server.service.worker"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT, env=environment,
+            [sys.executable, "-m", "bridge_server.service.worker"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env=environment,
         )
         assert process.stdin is not None
-        config = {"address": self.address, "identity": self.identity.decode(), "performer": self.performer,
-                  "options": self.options}
+        config = {
+            "address": self.address,
+            "identity": self.identity.decode(),
+            "performer": self.performer,
+            "options": self.options,
+        }
         try:
             process.stdin.write(json.dumps(config).encode() + b"\n")
             process.stdin.flush()
@@ -97,7 +103,9 @@ class WorkerProcess:
             pass  # it died at once; the next poll reports that with its exit code
         self._process = process
         self.state = "starting"
-        self._reader = threading.Thread(target=self._read, args=(process,), name=f"worker-{self.number}-output", daemon=True)
+        self._reader = threading.Thread(
+            target=self._read, args=(process,), name=f"worker-{self.number}-output", daemon=True
+        )
         self._reader.start()
         log_event("worker.start", worker=self.number, pid=process.pid)
 
@@ -116,9 +124,15 @@ class WorkerProcess:
         if self.state in ("ready", "failed"):
             self.failures = 0
         error = content.get("error")
-        log_event("worker.state", worker=self.number, state=self.state, seconds=content.get("seconds"),
-                  device=content.get("device"), error=error["message"] if error else None,
-                  level=logging.ERROR if error else logging.INFO)
+        log_event(
+            "worker.state",
+            worker=self.number,
+            state=self.state,
+            seconds=content.get("seconds"),
+            device=content.get("device"),
+            error=error["message"] if error else None,
+            level=logging.ERROR if error else logging.INFO,
+        )
 
     @property
     def error(self) -> UnderstudyError | None:

@@ -30,18 +30,29 @@ class Walker:
         self.weights, self.device = weights, device
 
     def describe(self) -> dict[str, Any]:
-        return {"name": type(self).__name__, "weights": self.weights, "licence": "CC0-1.0", "device": self.device,
-                "non_commercial": False}
+        return {
+            "name": type(self).__name__,
+            "weights": self.weights,
+            "licence": "CC0-1.0",
+            "device": self.device,
+            "non_commercial": False,
+        }
 
-    def perform(self, request: MotionRequest, audio: Audio | None, report: Report, chunk: Chunk | None = None) -> Motion:
+    def perform(
+        self, request: MotionRequest, audio: Audio | None, report: Report, chunk: Chunk | None = None
+    ) -> Motion:
         frames = round(_length(request, audio) * request.fps)
         self.work(request, report)
         motion = Motion.rest(frames, request.fps)
         motion.translation[:, 2] = motion.times
         motion.translation[:, 1] = request.seed
         motion.face = {"jawOpen": np.linspace(0, 1, frames, dtype=np.float32)}
-        motion.metadata = {"seed": request.seed, "directions": [d.text for d in request.directions], "pid": os.getpid(),
-                           "audio_seconds": audio.duration if audio else None}
+        motion.metadata = {
+            "seed": request.seed,
+            "directions": [d.text for d in request.directions],
+            "pid": os.getpid(),
+            "audio_seconds": audio.duration if audio else None,
+        }
         if chunk is not None:
             half = frames // 2
             chunk(0, motion.slice(0, half))
@@ -115,7 +126,9 @@ class Torch(Walker):
 class NotANumber(Walker):
     """Gives a motion with a hole."""
 
-    def perform(self, request: MotionRequest, audio: Audio | None, report: Report, chunk: Chunk | None = None) -> Motion:
+    def perform(
+        self, request: MotionRequest, audio: Audio | None, report: Report, chunk: Chunk | None = None
+    ) -> Motion:
         motion = super().perform(request, audio, report)
         motion.translation[1] = np.nan
         return motion
