@@ -139,7 +139,7 @@ def _brow(side: str, face: _Face) -> Part:
     x = 0.0115 + 0.0385 * t
     y = 1.6265 + 0.0065 * np.sin(np.pi * np.clip(t * 0.82 + 0.05, 0, 1)) - 0.0035 * t**3
     z = face.depth(sign * x, y) + 0.0004
-    thick = 0.0027 * (1 - 0.72 * t**2.2) * np.minimum(1.0, 0.55 + 3 * t)
+    thick = 0.0032 * (1 - 0.70 * t**2.2) * np.minimum(1.0, 0.55 + 3 * t)
     vertices, faces = _sweep(np.stack((x, y, z), axis=1), thick, thick * 0.85)
     vertices[:, 0] *= sign
     if sign < 0:

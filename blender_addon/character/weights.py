@@ -73,9 +73,10 @@ def _arm(p: np.ndarray, side: str, rest: np.ndarray, weights: np.ndarray) -> np.
     x = sign * p[:, 0]
     height = _step(p[:, 1], 1.325, 0.055)
     shoulder, elbow, wrist = (sign * float(joint(f"{side}_{j}")[0]) for j in ("shoulder", "elbow", "wrist"))
-    arm = _step(x, shoulder, 0.055)
-    arm = np.maximum(arm * height, _step(x, 0.235, 0.02))
-    collar = (1 - arm) * _step(x, 0.085, 0.06) * _step(p[:, 1], 1.365, 0.05)
+    # above, the shoulder gives way over a long stretch; below, the armpit is a fold at the joint
+    arm = _step(x, shoulder + 0.004, 0.062 + 0.03 * _step(p[:, 1], 1.40, 0.03))
+    arm = np.maximum(arm * height, _step(x, 0.250, 0.025))
+    collar = (1 - arm) * _step(x, 0.095, 0.075) * _step(p[:, 1], 1.355, 0.07)
     upper, fore, hand = _chain(x, [elbow, wrist], [0.045, 0.026])
     weights[:, JOINT_INDEX[f"{side}_collar"]] += rest * collar
     weights[:, JOINT_INDEX[f"{side}_shoulder"]] += rest * arm * upper
