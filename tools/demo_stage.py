@@ -18,6 +18,8 @@ __all__ = ["build_stage", "render_preview"]
 
 TILE = 0.5
 """Side of a floor tile, metres: a step is seen against it, and so is a foot that slides."""
+MARGIN = 14.0
+"""Floor around the performance, metres."""
 AZIMUTH, ELEVATION = math.radians(24), math.radians(9)
 LENS = 50.0
 EVERY = 5
@@ -71,8 +73,8 @@ def _material(name: str, colour: tuple[float, float, float]) -> Any:
 
 def _floor(scene: Any, low: np.ndarray, high: np.ndarray, height: float, collection: Any) -> None:
     """A chequered floor under the whole performance."""
-    first = np.floor((low - 6.0) / TILE).astype(int)
-    count = np.ceil((high + 6.0) / TILE).astype(int) - first
+    first = np.floor((low - MARGIN) / TILE).astype(int)
+    count = np.ceil((high + MARGIN) / TILE).astype(int) - first
     xs, ys = (first[0] + np.arange(count[0] + 1)) * TILE, (first[1] + np.arange(count[1] + 1)) * TILE
     corners = [(x, y, height) for y in ys for x in xs]
     row = len(xs)

@@ -17,7 +17,7 @@ __all__ = ["DISPLAY_SIZE", "CannotRun", "chroot", "display", "screenshot"]
 HOST_PACKAGES: Final = {"debootstrap": "debootstrap", "Xvfb": "xvfb", "xdotool": "xdotool", "import": "imagemagick",
                         "xdpyinfo": "x11-utils"}
 PACKAGES: Final = ("blender", "libgl1-mesa-dri", "libegl1", "libgl1", "python3-numpy", "python3-zmq")
-DISPLAY_SIZE: Final = (1600, 900)
+DISPLAY_SIZE: Final = (1600, 1000)
 
 
 class CannotRun(Exception):

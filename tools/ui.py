@@ -72,6 +72,11 @@ def drive(root: Path, pictures: Path, generator: str) -> list[Path]:
                 while process.poll() is None:
                     # the script in Blender leaves a file where it wants a picture, and goes on when the file is gone
                     for wish in sorted((stage / "shots").glob("*.wanted")):
+                        if wish.stem == "escape":
+                            subprocess.run(["xdotool", "mousemove", "300", "400", "key", "Escape"], env={**os.environ, **environment})
+                            time.sleep(0.5)
+                            wish.unlink()
+                            continue
                         picture = pictures / f"{wish.stem}.png"
                         screenshot(environment, picture)
                         taken.append(picture)

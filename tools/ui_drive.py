@@ -40,10 +40,6 @@ def shoot(name):
 
 
 def prepare():
-    preferences = bpy.context.preferences
-    preferences.view.show_splash = False
-    preferences.view.ui_scale = 1.1
-    preferences.view.show_developer_ui = False
     if not hasattr(bpy.ops.understudy, "perform"):
         raise RuntimeError("the extension is not enabled")
     for o in list(bpy.data.objects):
@@ -59,10 +55,14 @@ def open_panel():
     space.shading.type = "SOLID"
     space.shading.color_type = "MATERIAL"
     space.overlay.show_extras = False
+    space.overlay.show_outline_selected = False
+    space.overlay.show_bones = False
     return 1.5
 
 
 def choose_tab():
+    # a splash screen that was already on its way goes when something is pressed
+    (HERE / "shots" / "escape.wanted").touch()
     region = next(r for r in area_of("VIEW_3D").regions if r.type == "UI")
     region.active_panel_category = "Understudy"
     return 0.5
@@ -159,4 +159,5 @@ def tick():
         os._exit(3)
 
 
+bpy.context.preferences.view.show_splash = False
 bpy.app.timers.register(tick, first_interval=2.0)
