@@ -23,7 +23,7 @@ UPPER: Final = float(np.linalg.norm(NEUTRAL_OFFSETS[JOINT_INDEX["left_elbow"]]))
 FORE: Final = float(np.linalg.norm(NEUTRAL_OFFSETS[JOINT_INDEX["left_wrist"]]))
 REACH: Final = 0.965 * (UPPER + FORE)
 """Farthest wrist from the shoulder, metres: an arm in talk is never quite straight."""
-_NEAR: Final = 0.16
+_NEAR: Final = 0.19
 
 ELBOW_POLE: Final = np.array([0.50, -0.75, -0.45])
 """Where the elbow of a relaxed arm points from the line shoulder to wrist: down, outward and back."""

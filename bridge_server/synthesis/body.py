@@ -42,7 +42,7 @@ def perform(speech: Speech, plan: Plan, persona: Persona, sources: Sources,
     _trunk(q, speech, persona, voice, rng)
     paths = {side: _path(side, q, plan, persona, frames, rng) for side in ("left", "right")}
     _keep_apart(paths)
-    _follow(q, paths)
+    _follow(q, paths, plan, persona)
     shrugs = _bumps(frames, [(m.stroke_start, m.stroke_end, m.hold_end) for m in plan.hands
                              if plan.gestures[m.gesture].kind == "shrug"])
     for side, path in paths.items():
@@ -62,7 +62,7 @@ def _base(frames: int, persona: Persona, sources: Sources,
         trial = fitting[rng.integers(len(fitting))]
         start = int(rng.integers(max(len(trial.rotations) - frames, 1)))
         stop = start + frames
-        travel = np.ptp(trial.translation[start:stop], axis=0)[[0, 2]].max()
+        travel = np.ptp(trial.feet[start:stop], axis=0).max()
         busy = (2.0 if persona.rest == "idle" else 0.1) * (1 - trial.plain[start:stop].mean())
         candidates.append((float(travel + busy + rng.uniform(0, 0.12)), start, trial))
     _, start, trial = min(candidates, key=lambda c: c[0])
@@ -182,12 +182,18 @@ def _keep_apart(paths: dict[str, HandPath]) -> None:
     right[:, 0] += push
 
 
-def _follow(q: np.ndarray, paths: dict[str, HandPath]) -> None:
+def _follow(q: np.ndarray, paths: dict[str, HandPath], plan: Plan, persona: Persona) -> None:
     """The trunk turns and leans a little with the arms."""
     ahead = {s: p.weight * (p.position[:, 2] - 0.15) for s, p in paths.items()}
     wide = {s: p.weight * (p.position[:, 0] - 0.18) for s, p in paths.items()}
     yaw = 0.20 * (ahead["right"] - ahead["left"]) + 0.10 * (wide["left"] - wide["right"])
     pitch = 0.06 * (ahead["left"] + ahead["right"])
+    # strong accents are carried by the whole upper body
+    t = np.arange(len(q)) / FPS
+    for accent in plan.accents:
+        if accent.strength > 0.55:
+            dip = 0.022 * (accent.strength - 0.3) * persona.nod
+            pitch += dip * np.exp(-0.5 * np.square((t - accent.time) / 0.16))
     vector = gaussian_filter1d(np.stack((pitch, yaw, 0 * yaw), 1), 0.14 * FPS, axis=0)
     for joint in ("spine1", "spine2", "spine3"):
         q[:, _J[joint]] = rot.mul(q[:, _J[joint]], rot.axis_angle_to_quat(vector / 3))

@@ -133,11 +133,13 @@ def make_performance(name: str, persona: Persona, sources: Sources, seed: list[i
     """
     rng = np.random.default_rng(seed)
     sentences, wanted = _script(sources, persona, rng)
-    parts = [say(persona, s.text, s.emphasis, rng) for s in sentences]
+    parts = say(persona, sentences, rng)
     pauses = [float(rng.uniform(0.35, 1.3))]
     for _ in parts:
-        pauses.append(float(min(rng.lognormal(-0.75, 0.6), 2.6)))
-    pauses[-1] = float(rng.uniform(0.9, 2.0))
+        # now and then a long silence, in which a body only stands
+        long = rng.random() < 0.05
+        pauses.append(float(rng.uniform(3.0, 6.0) if long else min(rng.lognormal(-0.75, 0.6), 2.6)))
+    pauses[-1] = max(pauses[-1], float(rng.uniform(0.9, 2.0)))
     keys: dict[int, tuple[NotationClip, float]] = {}
     for k, clip in wanted.items():
         key = _key_time(parts[k], clip.concept)
@@ -148,7 +150,7 @@ def make_performance(name: str, persona: Persona, sources: Sources, seed: list[i
         keys[k] = (clip, time)
         # leave room before and after: a gesture longer than its sentence goes on in the pause
         pauses[k] = max(pauses[k], 0.2 - start)
-        pauses[k + 1] = min(max(pauses[k + 1], end - parts[k].duration + (0.2 if k + 1 == len(parts) else -0.4)), 5.0)
+        pauses[k + 1] = min(max(pauses[k + 1], end - parts[k].duration + (0.2 if k + 1 == len(parts) else -0.4)), 6.0)
     level = [float(np.sqrt(np.mean(np.square(p.samples)) + 1e-9)) for p in parts]
     usual = float(rng.uniform(0.05, 0.11))
     gains = [usual / x * 10 ** (float(rng.normal(0, 1.5)) / 20) for x in level]
@@ -184,7 +186,8 @@ def _record(name: str, persona: Persona, sources: Sources, speech: Speech, plann
         texts: tuple[str, ...] = CAPTIONS.get(gesture.kind, ())
         if gesture.kind == "notation":
             clip = sources.notation[next(p.clip for p in planned.placements if p.gesture == k)]
-            entry.update(concept=clip.concept, source=clip.name)
+            hands = {(True, True): "both", (True, False): "left", (False, True): "right"}.get(clip.arms, "none")
+            entry.update(concept=clip.concept, source=clip.name, hands=hands)
             licences.add(clip.licence)
             texts = clip.captions
         if texts and phases and gesture.kind not in ("beat", "palm"):
@@ -230,10 +233,10 @@ def synthesise(data: Path, out: Path, minutes: float, seed: int = 0,
     if not espeak.available():
         raise UnderstudyError("unsupported", "The speech synthesiser eSpeak NG is not installed.",
                               "Install the package espeak-ng.")
-    skipped: list[tuple[str, str]] = []
-    everything = {split: load_sources(data, split, skipped) for split in SHARE}
     if (out / "clips.json").exists() and "synthesis" not in (out / "clips.json").read_text("utf-8")[:400]:
         raise UnderstudyError("request_invalid", f"The folder {out} holds another data set.", "Choose an empty folder.")
+    skipped: list[tuple[str, str]] = []
+    everything = {split: load_sources(data, split, skipped) for split in SHARE}
     out.mkdir(parents=True, exist_ok=True)
     for old in out.glob("shard_*.npz"):
         old.unlink()

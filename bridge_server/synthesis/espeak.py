@@ -2,16 +2,20 @@
 """eSpeak NG through its library: speech and the time of every phoneme and word.
 
 The library (GPL-3.0) is looked for on the machine and is not part of this project; what it says is not covered by its
-licence. It keeps global state, so one process makes one utterance at a time.
+licence. It runs in a process of its own, see :mod:`.espeak_process`.
 """
 
 from __future__ import annotations
 
-import ctypes as c
-import ctypes.util
+import json
 import re
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from math import gcd
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -19,155 +23,122 @@ from scipy.signal import resample_poly
 
 from shared.errors import UnderstudyError
 
+from . import espeak_process
 from .speech import RATE, Phoneme, Speech, Word, make_syllables
 
-__all__ = ["LICENCE", "available", "speak"]
+__all__ = ["LICENCE", "Request", "available", "speak", "speak_all"]
 
 LICENCE: Final = "eSpeak NG output, no claim by its makers"
-_RETRIEVE, _SSML, _UTF8, _PHONEME_EVENTS = 2, 0x10, 1, 1
-_WORD, _PHONEME = 1, 7
-_RATE, _VOLUME, _PITCH, _RANGE = 1, 2, 3, 4
-# espeak's names of vowels begin with one of these; syllabic consonants end in "-" or hold a vowel sign as in "@L"
-_VOWEL_START: Final = set("aeiouAEIOUV@03")
+_SECONDS: Final = 120
+"""How long the process may take; an utterance takes some hundredths of a second."""
 
 
-class _Id(c.Union):
-    _fields_ = [("number", c.c_int), ("name", c.c_char_p), ("string", c.c_char * 8)]
+@dataclass(frozen=True)
+class Request:
+    """One sentence.
 
+    :ivar text: plain text, digits spelt out (see :func:`.corpus.spell`).
+    :ivar voice: name of a voice, with a variant after ``+``, as ``en-us+f3``.
+    :ivar rate: words a minute, 80 to 450.
+    :ivar pitch: 0 to 99.
+    :ivar pitch_range: 0 (monotone) to 99.
+    :ivar emphasis: indices of the words (split at blanks) that the voice shall stress.
+    """
 
-class _Event(c.Structure):
-    _fields_ = [("type", c.c_int), ("unique", c.c_uint), ("text_position", c.c_int), ("length", c.c_int),
-                ("audio_position", c.c_int), ("sample", c.c_int), ("user", c.c_void_p), ("id", _Id)]
-
-
-_Callback = c.CFUNCTYPE(c.c_int, c.POINTER(c.c_short), c.c_int, c.POINTER(_Event))
-
-
-class _Engine:
-    def __init__(self, library: Any) -> None:
-        self.library = library
-        self.rate = library.espeak_Initialize(_RETRIEVE, 0, None, _PHONEME_EVENTS)
-        if self.rate <= 0:
-            raise OSError("espeak_Initialize failed")
-        library.espeak_TextToPhonemes.restype = c.c_char_p
-        library.espeak_TextToPhonemes.argtypes = [c.POINTER(c.c_void_p), c.c_int, c.c_int]
-        self.chunks: list[np.ndarray] = []
-        self.events: list[tuple[int, int, int, int, str]] = []
-        self._callback = _Callback(self._take)  # kept alive as long as the library may call it
-        library.espeak_SetSynthCallback(self._callback)
-
-    def _take(self, samples: Any, count: int, events: Any) -> int:
-        if samples and count > 0:
-            self.chunks.append(np.ctypeslib.as_array(samples, shape=(count,)).copy())
-        i = 0
-        while events[i].type != 0:
-            e = events[i]
-            name = ""
-            if e.type == _PHONEME:
-                name = c.string_at(c.addressof(e) + _Event.id.offset, 8).split(b"\0")[0].decode("utf-8", "replace")
-            self.events.append((e.type, e.text_position, e.length, e.sample, name))
-            i += 1
-        return 0
-
-    def phonemes(self, text: str) -> list[tuple[str, int]]:
-        """Names of the vowels of ``text`` with their stress, in order, without times."""
-        buffer = c.create_string_buffer(text.encode())
-        pointer = c.c_void_p(c.addressof(buffer))
-        found: list[tuple[str, int]] = []
-        while pointer.value:
-            part = self.library.espeak_TextToPhonemes(c.byref(pointer), _UTF8, ord("|") << 8)
-            for token in re.split(r"[| ]+", (part or b"").decode("utf-8", "replace")):
-                name = token.lstrip("',=%")
-                if name and _is_vowel(name):
-                    found.append((name, 2 if "'" in token[: len(token) - len(name)] else
-                                  1 if "," in token[: len(token) - len(name)] else 0))
-        return found
-
-
-def _is_vowel(name: str) -> bool:
-    return name[0] in _VOWEL_START or name.endswith("-")
+    text: str
+    voice: str = "en-us"
+    rate: int = 165
+    pitch: int = 50
+    pitch_range: int = 50
+    emphasis: frozenset[int] = frozenset()
 
 
 @lru_cache(maxsize=1)
-def _engine() -> _Engine | None:
-    names = ["libespeak-ng.so.1", ctypes.util.find_library("espeak-ng"), "libespeak-ng.dylib", "libespeak-ng.dll"]
-    for name in filter(None, names):
-        try:
-            return _Engine(c.CDLL(name))
-        except OSError:
-            continue
-    return None
-
-
 def available() -> bool:
     """Whether the library is on this machine."""
-    return _engine() is not None
+    return espeak_process.find_library() is not None
 
 
-def speak(text: str, *, voice: str = "en-us", rate: int = 165, pitch: int = 50, pitch_range: int = 50,
-          emphasis: frozenset[int] = frozenset()) -> Speech:
-    """Say one sentence.
+def speak(text: str, **settings: Any) -> Speech:
+    """Say one sentence; the settings are the fields of :class:`Request`. The same request gives the same samples.
 
-    :param text: plain text, digits spelt out (see :func:`.corpus.spell`).
-    :param voice: name of a voice, with a variant after ``+``, as ``en-us+f3``.
-    :param rate: words a minute, 80 to 450.
-    :param pitch: 0 to 99.
-    :param pitch_range: 0 (monotone) to 99.
-    :param emphasis: indices of the words (split at blanks) that the voice shall stress.
-    :raises UnderstudyError: ``unsupported`` where the library is missing, ``request_invalid`` for a voice it does not
-        have or a text it cannot say.
+    :raises UnderstudyError: as :func:`speak_all`.
     """
-    engine = _engine()
-    if engine is None:
+    return speak_all([Request(text, **settings)])[0]
+
+
+def speak_all(requests: Sequence[Request]) -> list[Speech]:
+    """Say some sentences, one after the other, in a fresh process: the same list gives the same samples.
+
+    :raises UnderstudyError: ``unsupported`` where the library is missing, ``request_invalid`` for a voice it does not
+        have or a text it cannot say, ``internal`` when the process fails.
+    """
+    if not available():
         raise UnderstudyError("unsupported", "The speech synthesiser eSpeak NG is not installed.",
                               "Install the package espeak-ng.")
-    library = engine.library
-    if library.espeak_SetVoiceByName(voice.encode()) != 0:
-        raise UnderstudyError("request_invalid", f"eSpeak NG has no voice {voice!r}.", "Choose one it lists.")
-    for parameter, value in ((_RATE, rate), (_VOLUME, 90), (_PITCH, pitch), (_RANGE, pitch_range)):
-        library.espeak_SetParameter(parameter, int(value), 0)
-    plain = re.sub(r"[<>&]", " ", text).split()
+    marked = [_mark(r) for r in requests]
+    message = [{"source": source, "plain": plain, "voice": r.voice, "rate": r.rate, "pitch": r.pitch,
+                "range": r.pitch_range} for r, (source, plain, _) in zip(requests, marked, strict=True)]
+    try:
+        done = subprocess.run([sys.executable, "-I", "-S", str(Path(espeak_process.__file__))], check=True,
+                              input=json.dumps(message).encode(), capture_output=True, timeout=_SECONDS)
+    except (subprocess.SubprocessError, OSError) as error:
+        raise UnderstudyError("internal", f"The speech synthesiser eSpeak NG failed ({error}).",
+                              "Try again, or leave this sentence out.") from error
+    head, _, samples = done.stdout.partition(b"\n")
+    answer = json.loads(head)
+    result, position = [], 0
+    for request, (_, _, spans), utterance in zip(requests, marked, answer["utterances"], strict=True):
+        if "error" in utterance:
+            raise UnderstudyError("request_invalid", utterance["error"], "Choose a voice that it lists.")
+        raw = np.frombuffer(samples[position:position + utterance["bytes"]], np.int16)
+        position += utterance["bytes"]
+        result.append(_speech(request, spans, utterance, raw, int(answer["rate"])))
+    return result
+
+
+def _mark(request: Request) -> tuple[str, str, list[tuple[int, int, str]]]:
+    """The text marked up for the voice, the plain text, and where each word lies in the first."""
+    plain = re.sub(r"[<>&]", " ", request.text).split()
     source, spans = "", []
     for k, token in enumerate(plain):
-        word = re.match(r"(.*?)([.,!?;:]*)$", token)
-        core, tail = (word.group(1), word.group(2)) if word else (token, "")
-        opening, closing = ("<emphasis level='strong'>", "</emphasis>") if k in emphasis else ("", "")
+        core = re.sub(r"[.,!?;:]*$", "", token) or token
+        opening, closing = ("<emphasis level='strong'>", "</emphasis>") if k in request.emphasis else ("", "")
         start = len(source) + len(opening)
         spans.append((start, start + len(core), core))
-        source += f"{opening}{core}{closing}{tail} "
-    engine.chunks.clear()
-    engine.events.clear()
-    data = source.strip().encode()
-    library.espeak_Synth(data, len(data) + 1, 0, 1, 0, _UTF8 | _SSML, None, None)
-    library.espeak_Synchronize()
-    if not engine.chunks:
-        raise UnderstudyError("request_invalid", f"eSpeak NG says nothing for {text!r}.", "Use another sentence.")
-    samples = np.concatenate(engine.chunks).astype(np.float32) / 32768
-    common = gcd(engine.rate, RATE)
-    samples = resample_poly(samples, RATE // common, engine.rate // common).astype(np.float32)
-    words, phonemes = _label(engine, spans, emphasis, " ".join(plain), len(samples) / RATE)
+        source += f"{opening}{core}{closing}{token[len(core):]} "
+    return source.strip(), " ".join(plain), spans
+
+
+def _speech(request: Request, spans: list[tuple[int, int, str]], utterance: dict[str, Any], raw: np.ndarray,
+            rate: int) -> Speech:
+    if not len(raw):
+        raise UnderstudyError("request_invalid", f"eSpeak NG says nothing for {request.text!r}.", "Use another sentence.")
+    common = gcd(rate, RATE)
+    samples = resample_poly(raw.astype(np.float32) / 32768, RATE // common, rate // common).astype(np.float32)
+    samples = np.clip(samples, -1.0, 1.0)
+    words, phonemes = _label(spans, utterance, request.emphasis, rate, len(samples) / RATE)
     if not words:
-        raise UnderstudyError("request_invalid", f"eSpeak NG finds no word in {text!r}.", "Use another sentence.")
-    return Speech(samples, words, make_syllables(phonemes), phonemes, (text,))
+        raise UnderstudyError("request_invalid", f"eSpeak NG finds no word in {request.text!r}.", "Use another sentence.")
+    return Speech(samples, words, make_syllables(phonemes), phonemes, (request.text,))
 
 
-def _label(engine: _Engine, spans: list[tuple[int, int, str]], emphasis: frozenset[int], plain: str,
+def _label(spans: list[tuple[int, int, str]], utterance: dict[str, Any], emphasis: frozenset[int], rate: int,
            duration: float) -> tuple[tuple[Word, ...], tuple[Phoneme, ...]]:
-    """Words and phonemes with times from the recorded events; a word whose event is missing shares its neighbour's."""
-    stresses = engine.phonemes(plain)
+    """Words and phonemes with times from the events; words that the voice runs together are one word here."""
+    stresses: list[tuple[str, int]] = utterance["stresses"]
+    events = utterance["events"]
     heard: dict[int, list[tuple[str, float, float]]] = {}
     current = -1
-    order = [e for e in engine.events if e[0] in (_WORD, _PHONEME)]
-    for k, (kind, position, _, sample, name) in enumerate(order):
-        if kind == _WORD:
+    for k, (kind, position, sample, name) in enumerate(events):
+        if kind == "word":
             # the position counts characters of the marked-up text from 1; take the word that holds or follows it
             current = max(current, next((i for i, (_, b, _) in enumerate(spans) if position - 1 < b), len(spans) - 1))
             continue
-        if name.startswith("_") or current < 0:
+        if not name or name.startswith("_") or current < 0:
             continue
-        follow = next((e[3] for e in order[k + 1:] if e[0] == _PHONEME), None)
-        start = sample / engine.rate
-        end = duration if follow is None else follow / engine.rate
+        follow = next((e[2] for e in events[k + 1:] if e[0] == "phoneme"), None)
+        start, end = sample / rate, duration if follow is None else follow / rate
         if end > start:
             heard.setdefault(current, []).append((name, start, end))
     words: list[Word] = []
@@ -175,16 +146,20 @@ def _label(engine: _Engine, spans: list[tuple[int, int, str]], emphasis: frozens
     vowel = 0
     for index in sorted(heard):
         row = heard[index]
-        words.append(Word(spans[index][2], row[0][1], row[-1][2], emphasis=index in emphasis))
+        own: list[Phoneme] = []
         for name, start, end in row:
-            is_vowel, stress = _is_vowel(name), 0
-            if is_vowel:
+            stress = 0
+            if espeak_process.is_vowel(name) and vowel < len(stresses):
                 # the same vowels in the same order, but for reductions: look a little ahead for the same first sign
                 near = [j for j in range(vowel, min(vowel + 3, len(stresses))) if stresses[j][0][0] == name[0]]
-                if near or vowel < len(stresses):
-                    j = near[0] if near else vowel
-                    stress, vowel = stresses[j][1], j + 1
-                if index in emphasis and not any(p.word == len(words) - 1 and p.stress == 2 for p in phonemes):
-                    stress = 2 if stress or len([r for r in row if _is_vowel(r[0])]) == 1 else stress
-            phonemes.append(Phoneme(name, start, end, is_vowel, len(words) - 1, stress))
+                j = near[0] if near else vowel
+                stress, vowel = stresses[j][1], j + 1
+            own.append(Phoneme(name, start, end, espeak_process.is_vowel(name), len(words), stress))
+        vowels = [k for k, p in enumerate(own) if p.vowel]
+        if index in emphasis and vowels and not any(p.stress == 2 for p in own):
+            # the voice stresses it although the dictionary does not: on its strongest vowel
+            k = max(vowels, key=lambda k: own[k].stress)
+            own[k] = Phoneme(own[k].name, own[k].start, own[k].end, True, len(words), 2)
+        words.append(Word(spans[index][2], row[0][1], row[-1][2], emphasis=index in emphasis))
+        phonemes += own
     return tuple(words), tuple(phonemes)

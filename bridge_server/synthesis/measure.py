@@ -12,10 +12,10 @@ from scipy.ndimage import gaussian_filter1d
 from scipy.signal import butter, sosfiltfilt
 
 from shared import rotations as rot
-from shared.kinematics import forward
+from shared.kinematics import end_point, forward
 from shared.skeleton import JOINT_INDEX, NEUTRAL_OFFSETS
 
-__all__ = ["feet", "jitter", "measure", "read", "stroke_offsets"]
+__all__ = ["feet", "in_trunk", "jitter", "measure", "read", "stroke_offsets"]
 
 _WRISTS = {"left": JOINT_INDEX["left_wrist"], "right": JOINT_INDEX["right_wrist"]}
 
@@ -80,6 +80,23 @@ def feet(clip: dict[str, Any], fps: float = 30.0) -> dict[str, float]:
             "high": float(np.median(toes))}
 
 
+def in_trunk(clip: dict[str, Any]) -> float:
+    """Share of frames in which a wrist, the middle of a hand or of a forearm is inside the trunk.
+
+    The trunk is an elliptic cylinder of half axes 0.14 and 0.10 m round the spine, from the hips to the chest.
+    """
+    positions, world = forward(clip["q"], clip["t"], NEUTRAL_OFFSETS)
+    chest, inside = JOINT_INDEX["spine3"], np.zeros(len(positions), dtype=bool)
+    for side, wrist in _WRISTS.items():
+        hand = end_point(f"{side}_hand_end", positions, world)
+        elbow = positions[:, JOINT_INDEX[f"{side}_elbow"]]
+        for point in (positions[:, wrist], (positions[:, wrist] + hand) / 2, hand, (positions[:, wrist] + elbow) / 2):
+            p = rot.rotate(rot.conjugate(world[:, chest]), point - positions[:, chest])
+            round_spine = np.square(p[:, 0] / 0.14) + np.square(p[:, 2] / 0.10) < 1
+            inside |= round_spine & (p[:, 1] > -0.28) & (p[:, 1] < 0.12)
+    return float(inside.mean())
+
+
 def measure(folder: Path, reference: Path | None = None) -> dict[str, float]:
     """Figures of a set; with ``reference`` (the folder ``free_extra``) also the ratios of jitter to captured motion."""
     clips = read(folder)
@@ -93,6 +110,7 @@ def measure(folder: Path, reference: Path | None = None) -> dict[str, float]:
         "strokes_per_minute": len(offsets) / sum(c["seconds"] for c in clips) * 60,
         "slide_mm": float(np.mean([feet(c)["slide"] for c in clips])),
     }
+    result["in_trunk"] = float(np.mean([in_trunk(c) for c in clips]))
     speeds = []
     for c in clips:
         positions, _ = forward(c["q"], c["t"], NEUTRAL_OFFSETS)
@@ -109,5 +127,6 @@ def measure(folder: Path, reference: Path | None = None) -> dict[str, float]:
         for k, j in groups.items():
             result[f"jitter_{k}_to_idle"] = own[k] / float(np.nanmean([jitter(c, j) for c in idle]))
             result[f"jitter_{k}_to_signals"] = own[k] / float(np.nanmean([jitter(c, j) for c in signals]))
+        result["in_trunk_real_idle"] = float(np.mean([in_trunk(c) for c in idle]))
         result["slide_mm_real_idle"] = float(np.mean([feet(c)["slide"] for c in idle]))
     return result

@@ -122,9 +122,19 @@ def hand_path(moves: list[HandMove], plan: Plan, persona: Persona, rest: np.ndar
             if np.linalg.norm(held[:3] - before[:3]) < 0.16:
                 before[:3] += drift
                 after[:3] += drift
+        # a hand has its top speed: a short stroke is a small one
+        farthest = (move.stroke_end - move.stroke_start - 0.06) * 1.15
+        length = float(np.linalg.norm(after[:3] - before[:3]))
+        if length > farthest:
+            before[:3] = after[:3] + (before[:3] - after[:3]) * (farthest / length)
         origin = rest_at(move.stroke_start) if held is None else held
-        need = seconds_for(float(np.linalg.norm(before[:3] - origin[:3])))
-        begin = max(move.stroke_start - need * rng.uniform(0.95, 1.25), clock)
+        away = float(np.linalg.norm(before[:3] - origin[:3]))
+        begin = max(move.stroke_start - seconds_for(away) * rng.uniform(0.95, 1.25), clock)
+        reachable = max((move.stroke_start - begin - 0.06) * 1.3, 0.02)
+        if away > reachable:
+            lost = (before[:3] - origin[:3]) * (1 - reachable / away)
+            before[:3] -= lost
+            after[:3] -= lost
         if held is not None:
             held = keep(clock, begin, held)
             if begin > clock:
@@ -136,6 +146,10 @@ def hand_path(moves: list[HandMove], plan: Plan, persona: Persona, rest: np.ndar
         segment(move.stroke_start, move.stroke_end, before, past, persona.curve)
         note(move, "stroke", move.stroke_start, move.stroke_end)
         settle = move.stroke_end + 0.16
+        if plan.gestures[move.gesture].kind == "beat":
+            # most beats rebound a little instead of stopping dead
+            after = after + rng.uniform(0, 0.45) * (before - after)
+            settle += 0.10
         following = moves[k + 1] if k + 1 < len(moves) else None
         if following is not None:
             settle = min(settle, max(move.stroke_end, following.stroke_start - 0.22))
@@ -154,8 +168,9 @@ def hand_path(moves: list[HandMove], plan: Plan, persona: Persona, rest: np.ndar
             note(move, "hold", clock, leave)
             note(move, "retraction", leave, home)
             clock, held = home, None
-    value[:, :3] += slow_noise(rng, count, 3, FINE, 0.35) * np.array((0.004, 0.005, 0.004)) * weight[:, None]
-    value[:, 3:] += slow_noise(rng, count, 3, FINE, 0.5) * 0.03 * weight[:, None]
+    value[:, :3] += slow_noise(rng, count, 3, FINE, 0.35) * np.array((0.0045, 0.006, 0.0045)) * weight[:, None]
+    value[:, :3] += slow_noise(rng, count, 3, FINE, 1.0) * np.array((0.008, 0.009, 0.007)) * weight[:, None]
+    value[:, 3:] += slow_noise(rng, count, 3, FINE, 0.5) * 0.05 * weight[:, None]
     value = gaussian_filter1d(value, 0.024 * FINE, axis=0, mode="nearest")
     weight = gaussian_filter1d(weight, 0.04 * FINE, axis=0, mode="nearest")
     at = np.stack([np.interp(frame_times, t, value[:, k]) for k in range(6)], 1)

@@ -156,10 +156,9 @@ def _plan_hands(result: Plan, speech: Speech, persona: Persona, rng: np.random.G
             lag = float(rng.normal(0, 0.015)) if len(sides) == 2 else 0.0
             start = end + lag - stroke.seconds
             # there must be time to get to the stroke's beginning after the hand's last stroke
-            wait = start - last_end[hand]
-            if wait < 0.16:
+            if start - last_end[hand] < 0.2:
                 squeeze = (end + lag - last_end[hand]) * 0.5
-                if squeeze < 0.15:
+                if squeeze < 0.17:
                     continue
                 stroke = Stroke(stroke.before, stroke.after, squeeze, stroke.hold)
                 start = end + lag - squeeze

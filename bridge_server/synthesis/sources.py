@@ -22,6 +22,7 @@ __all__ = ["IdleTrial", "NotationClip", "Sources", "chest_points", "load_sources
 
 _CHEST: Final = JOINT_INDEX["spine3"]
 _WRISTS: Final = (JOINT_INDEX["left_wrist"], JOINT_INDEX["right_wrist"])
+_ANKLES: Final = [JOINT_INDEX["left_ankle"], JOINT_INDEX["right_ankle"]]
 _PLAIN_ARMS: Final = frozenset(("hang", "front", "back"))
 _BODY_MIRROR: Final = list(MIRROR[:BODY_JOINT_COUNT])
 
@@ -31,7 +32,7 @@ class IdleTrial:
     """A person standing idle: the pieces of one trial joined again.
 
     ``rotations`` (T, 22, 4), ``translation`` (T, 3) metres, ``plain`` (T,): both arms hang or are held low in front, so that
-    they can rest as captured.
+    they can rest as captured. ``feet`` (T, 2, 2): x and z of the ankles, metres.
     """
 
     name: str
@@ -40,6 +41,7 @@ class IdleTrial:
     rotations: np.ndarray
     translation: np.ndarray
     plain: np.ndarray
+    feet: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -162,8 +164,9 @@ def _idle_trials(data: _Set, split: str) -> list[IdleTrial]:
                 turned.append(rot.mul(q, rot.axis_angle_to_quat(step[None] * fade[:, None, None])))
             plain = np.concatenate([
                 np.full(len(q), set(c["arms"].values()) <= _PLAIN_ARMS) for c, q, _ in run])
-            trials.append(IdleTrial(f"{name}.{k}", str(run[0][0]["subject"]), str(run[0][0]["licence"]),
-                                    rot.continuous(np.concatenate(turned)), np.concatenate(shifted), plain))
+            q, t = rot.continuous(np.concatenate(turned)), np.concatenate(shifted)
+            feet = forward(q, t)[0][:, _ANKLES][..., [0, 2]]
+            trials.append(IdleTrial(f"{name}.{k}", str(run[0][0]["subject"]), str(run[0][0]["licence"]), q, t, plain, feet))
     return trials
 
 

@@ -151,10 +151,13 @@ def accents(speech: Speech) -> tuple[Accent, ...]:
     """The prominent syllables: primary stresses of content words and of emphasised words, in order of time."""
     found: list[tuple[int, Syllable]] = []
     seen: set[int] = set()
+    top: dict[int, int] = {}
+    for s in speech.syllables:
+        top[s.word] = max(top.get(s.word, 1), s.stress)
     for i, s in enumerate(speech.syllables):
         word = speech.words[s.word]
         content = word.text.lower().strip(".,!?;:\"") not in FUNCTION_WORDS
-        if s.stress == 2 and (content or word.emphasis) and s.word not in seen:
+        if s.stress == top[s.word] and (content or word.emphasis) and s.word not in seen:
             seen.add(s.word)
             found.append((i, s))
     if not found:
