@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, Final
 
 import numpy as np
 
 from . import timeline
+from .edits import Edit
 from .errors import UnderstudyError
 from .motion import Motion
 from .protocol import Message, new_id
@@ -35,6 +36,7 @@ MOTION_REQUEST_SCHEMA: Final[dict[str, Any]] = {
         "amplitude": _SCALE, "tempo": _SCALE, "energy": _SCALE,
         "in_place": {"type": "boolean"}, "face": {"type": "boolean"},
         "audio_name": {"type": "string", "maxLength": 500},
+        "transcript": {"type": "string", "maxLength": 100_000},
     },
 }
 
@@ -51,7 +53,9 @@ class MotionRequest:
     :ivar audio_guidance: the same for the speech.
     :ivar amplitude: gesture size, 1 as generated.
     :ivar in_place: keep the pelvis over its starting point.
+    :ivar transcript: what is said, if known: the lips then follow the words.
     :ivar audio: (N,) uint8, the bytes of an audio file, or None.
+    :ivar edit: a performance to change instead of a new one.
     """
 
     fps: float = 30.0
@@ -68,14 +72,20 @@ class MotionRequest:
     in_place: bool = False
     face: bool = True
     audio_name: str = ""
+    transcript: str = ""
     audio: np.ndarray | None = None
+    edit: Edit | None = None
 
     def to_message(self, id: str | None = None, token: str = "") -> Message:
         """The ``submit`` message. :raises UnderstudyError: ``direction_invalid``, before anything is sent."""
         timeline.check(self.directions, self.duration)
-        request = {k: v for k, v in asdict(self).items() if k not in ("audio", "directions")}
+        request = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("audio", "directions", "edit")}
         request["directions"] = timeline.to_json(self.directions)["directions"]
         buffers = {} if self.audio is None else {"audio": self.audio}
+        if self.edit is not None:
+            self.edit.check()
+            request["edit"], base = self.edit.to_parts()
+            buffers |= base
         return Message("submit", id or new_id(), {"kind": "motion", "request": request}, buffers, token)
 
     @classmethod
@@ -96,6 +106,11 @@ class MotionRequest:
         if request.audio is not None and (request.audio.dtype != np.uint8 or request.audio.ndim != 1):
             raise UnderstudyError("request_invalid", "The audio did not arrive as the bytes of a file.",
                                   "Send the file's bytes as one uint8 buffer named audio.")
+        if data.get("edit") is not None:
+            request.edit = Edit.from_parts(data["edit"], message.buffers)
+            if request.edit.base.fps != request.fps:
+                raise UnderstudyError("request_invalid", f"The take has {request.edit.base.fps:g} frames per second, the request "
+                                      f"{request.fps:g}.", "Perform the edit at the take's own frame rate.")
         return request
 
 

@@ -116,7 +116,7 @@ def _decode_window(logits_of: _Guided, known: Tensor, noise: Tensor, options: Sa
 
 
 def _add_levels(tokens: Tensor, residual: ResidualBranch | None, tokenizer: Tokenizer, conditions: Conditions,
-                known: Tensor | None, noise: Tensor, options: SampleOptions) -> Tensor:
+                known: Tensor, noise: Tensor, options: SampleOptions) -> Tensor:
     """Level-0 tokens (1, N, G) to all levels (1, N, G, L)."""
     if residual is None:
         return tokens[..., None]
@@ -131,9 +131,7 @@ def _add_levels(tokens: Tensor, residual: ResidualBranch | None, tokenizer: Toke
         if options.residual_temperature > 0:
             logits = logits + options.residual_temperature * noise[level % len(noise)]
         drawn = logits.argmax(-1)
-        if known is not None:
-            held = known[..., level]
-            drawn = torch.where(held >= 0, held, drawn)
+        drawn = torch.where(known[..., level] >= 0, known[..., level], drawn)
         levels.append(drawn)
     return torch.stack(levels, -1)
 
@@ -142,19 +140,20 @@ def _add_levels(tokens: Tensor, residual: ResidualBranch | None, tokenizer: Toke
 def sample(
     text: TextBranch, audio: AudioBranch | None, residual: ResidualBranch | None, tokenizer: Tokenizer,
     conditions: Conditions, strength: np.ndarray, seeds: np.ndarray, options: SampleOptions, *,
-    audio_rows: Tensor | None = None, audio_given: Tensor | None = None, tick: Callable[[float], None] = lambda _: None,
+    audio_rows: Tensor | None = None, audio_given: Tensor | None = None, known: Tensor | None = None, tick: Callable[[float], None] = lambda _: None,
     window_done: Callable[[Tensor, int], None] | None = None,
 ) -> Tensor:
     """Tokens (N, G, L) for conditions (1, N, G): window after window, each holding the end of the one before.
 
     :param audio_rows: (1, 8 N, width) audio features. :param audio_given: (N,) bool.
+    :param known: (N, G, L) tokens that are held, -1 where to draw; None draws all.
     :param tick: receives the fraction done and may raise to cancel.
     :param window_done: receives the tokens so far (n, G, L) and how many of them are final.
     """
     total, groups = conditions.given.shape[1:]
     levels = tokenizer.config.levels if residual is not None else 1
-    result = torch.full((1, total, groups, levels), -1, dtype=torch.long)
-    first = 0
+    result = torch.full((1, total, groups, levels), -1, dtype=torch.long) if known is None else known[None, :, :, :levels].clone()
+    first = reached = 0
     while True:
         stop = min(first + WINDOW, total)
         part = conditions.slice(first, stop)
@@ -164,7 +163,7 @@ def sample(
         guided = _Guided(text, audio, part, rows, given, force, options)
         noise = _noise(options, seeds, first, stop, groups, text.config.codes)
         known = result[:, first:stop]
-        done = int((known[0, :, 0, 0] >= 0).sum()) + first
+        done = max(first, reached)
 
         def window_tick(fraction: float, done: int = done, stop: int = stop) -> None:
             tick((done + fraction * (stop - done)) / total)
@@ -175,6 +174,7 @@ def sample(
             window_done(result[0, :stop], stop if stop == total else stop - HELD // 2)
         if stop == total:
             return result[0]
+        reached = stop
         first = max(stop - HELD, 0)
         # a last window that would be short reaches further back, so that it too sees a full one
         if total - first < WINDOW:

@@ -18,6 +18,7 @@ from bridge_server.hands import add_hands
 from bridge_server.text.encoder import load_text_encoder
 from shared import rotations as rot
 from shared import timeline
+from shared.edits import Edit, Range
 from shared.errors import UnderstudyError
 from shared.motion import Motion
 from shared.requests import MAX_SECONDS, MotionRequest
@@ -28,6 +29,7 @@ from . import features
 from .attributes import scale_energy, scale_gestures, stay_in_place
 from .audio_branch import AUDIO_RATE
 from .cleanup import clean
+from .editing import extended, insert, known_tokens, snap_locks
 from .generator import Audio, Chunk, Report
 from .layering import ease_window, lay_over
 from .sampler import SampleOptions, sample
@@ -84,10 +86,23 @@ class VersaGenerator:
 
     def perform(self, request: MotionRequest, audio: Audio | None, report: Report, chunk: Chunk | None = None) -> Motion:
         """See :class:`.generator.Generator`."""
+        if request.edit is not None:
+            return self._edit(request, request.edit, audio, report)
         seconds = _length(request, audio)
         directions = timeline.check(request.directions, seconds)
+        motion = self._body(request, directions, seconds, audio, report)
+        if request.in_place:
+            motion.translation = stay_in_place(motion.translation)
+        return self._finish(motion, request, directions, audio, report)
+
+    def _body(self, request: MotionRequest, directions: list[Direction], seconds: float, audio: Audio | None, report: Report,
+              base: tuple[Motion, list[Range]] | None = None) -> Motion:
+        """Body and hands at the request's frame rate, feet planted.
+
+        :param base: a performance that is held outside these ranges.
+        """
         # a faster tempo is more performed time in the same seconds: strips and speech are stretched with it
-        tempo = max(request.tempo, _SLOWEST)
+        tempo = max(request.tempo, _SLOWEST) if base is None else 1.0
         rate = _FPS * tempo
         frames = max(1, math.ceil(seconds * rate) + 1)
         tokens = math.ceil(frames / 4)
@@ -104,7 +119,7 @@ class VersaGenerator:
 
         drawn = sample(
             net.text, net.audio if given is not None else None, net.residual, net.tokenizer, made.conditions, made.strength,
-            made.seeds, options, tick=tick,
+            made.seeds, options, tick=tick, known=None if base is None else known_tokens(net.tokenizer, *base, tokens),
             audio_rows=None if rows is None else torch.from_numpy(rows)[None],
             audio_given=None if given is None else torch.from_numpy(given),
         )
@@ -114,19 +129,46 @@ class VersaGenerator:
         report("clean-up", _STAGES["parts"])
         body = scale_energy(scale_gestures(body, request.amplitude, rate), request.energy, rate)
         body, translation = clean(body, translation, contacts)
-        if request.in_place:
-            translation = stay_in_place(translation)
         rotations = rot.identity(frames, JOINT_COUNT)
         rotations[:, :body.shape[1]] = body
         rotations = add_hands(rotations, rate, directions, request.seed)
-        motion = Motion(rate, rotations, translation, contacts=contacts).resample(request.fps, max(1, round(seconds * request.fps)))
+        motion = Motion(rate, rotations, translation, contacts=contacts)
+        return motion.resample(request.fps, max(1, round(seconds * request.fps)))
+
+    def _edit(self, request: MotionRequest, edit: Edit, audio: Audio | None, report: Report) -> Motion:
+        """A performance with some of it made anew."""
+        frames = max(len(edit.base), round((request.duration or 0.0) * request.fps))
+        base, ranges, length = extended(edit, frames)
+        directions = timeline.check(request.directions, length / request.fps)
+        new = self._body(request, directions, base.duration, audio, report, (base, ranges))
+        motion = insert(base, new, ranges)
+        motion = snap_locks(motion, base, edit.locks, ranges).slice(0, length)
+        before = {name: curve.copy() for name, curve in motion.face.items()}
+        nodded = motion.rotations.copy()
+        motion = self._finish(motion, request, directions, audio, report)
+        # the face is one performance over the whole sound; outside the ranges it stays as it was
+        outside = np.ones(length, bool)
+        for r in ranges:
+            outside[max(0, round(r.start * request.fps)):round(r.end * request.fps)] &= r.part not in ("full", "upper", "head")
+        motion.rotations[outside] = nodded[outside]
+        locked = [f for lock in edit.locks if 0 <= (f := round(lock.time * request.fps)) < length]
+        motion.rotations[locked] = nodded[locked]
+        for name, curve in before.items():
+            motion.face[name] = np.where(outside, curve, motion.face.get(name, curve))
+        return motion
+
+    def _finish(self, motion: Motion, request: MotionRequest, directions: list[Direction], audio: Audio | None, report: Report) -> Motion:
+        """Face and metadata."""
         report("face", _STAGES["clean-up"])
+        warnings: list[str] = []
         if request.face:
-            self._face(motion, audio, request.seed)
+            warnings = self._face(motion, audio, request)
         motion.metadata = {
             "generator": self.describe(), "seed": request.seed,
             "directions": timeline.to_json(directions)["directions"], "audio": request.audio_name,
         }
+        if warnings:
+            motion.metadata["warnings"] = warnings
         report("done", _STAGES["done"])
         return motion
 
@@ -163,9 +205,9 @@ class VersaGenerator:
             body[first:stop] = lay_over(body[first:stop], over[:stop - first], d.part, weight)
         return body
 
-    def _face(self, motion: Motion, audio: Audio | None, seed: int) -> None:
-        """Face curves, and the face's own nods on neck and head."""
-        face = perform_face(audio, motion.times, seed)
+    def _face(self, motion: Motion, audio: Audio | None, request: MotionRequest) -> list[str]:
+        """Face curves, and the face's own nods on neck and head; returns sentences for the user."""
+        face = perform_face(audio, motion.times, request.seed, request.transcript or None)
         motion.face = face.curves
         for n, name in enumerate(("neck", "head")):
             j = JOINT_INDEX[name]
@@ -173,3 +215,4 @@ class VersaGenerator:
         jaw = np.radians(18.0) * face.curves["jawOpen"]
         motion.rotations[:, JOINT_INDEX["jaw"]] = rot.axis_angle_to_quat(np.stack((jaw, 0 * jaw, 0 * jaw), 1))
         motion.rotations = rot.continuous(motion.rotations)
+        return face.warnings
