@@ -46,10 +46,18 @@ class NameIndex:
 
     def __init__(self, names: Sequence[str]) -> None:
         bare = [without_namespace(n) for n in names]
+        endings = Counter(n[-4:] for n in bare if _NUMBER.search(n))
+        if endings and endings.most_common(1)[0][1] >= 0.9 * len(bare):
+            # the whole rig is a numbered copy; "spine.001" is then a copy of "spine", not the second bone of a spine
+            ending = endings.most_common(1)[0][0]
+            bare = [n.removesuffix(ending) for n in bare]
+            names_exact: Sequence[str] = bare
+        else:
+            names_exact = names
         prefix = _common_prefix(bare)
         short = [n.removeprefix(prefix) for n in bare]
         self.levels: tuple[tuple[float, bool, dict[str, str]], ...] = (
-            (1.0, False, self._table(names, names)),
+            (1.0, False, self._table(names_exact, names)),
             (1.0, False, self._table(bare, names)),
             (0.98, False, self._table(short, names)),
             (0.90, True, self._table([plain(n) for n in bare], names)),

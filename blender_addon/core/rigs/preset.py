@@ -22,6 +22,7 @@ class Preset:
     :ivar sides: what stands for ``*`` on the left and on the right.
     :ivar middle: slot -> chain; :ivar paired: slot without its side -> chain with ``*`` for the side.
     :ivar marks: names that only this kind of rig has; each one found speaks for the preset.
+    :ivar exact: slot -> chain of names as they are, with spaces and all; in place of the two tables.
     :ivar controls: bones are controls of a rig with constraints, not the bones that deform.
     """
 
@@ -32,10 +33,12 @@ class Preset:
     paired: dict[str, str]
     marks: tuple[str, ...] = ()
     controls: bool = False
-    properties: dict[str, dict[str, float]] = field(default_factory=dict)
+    exact: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     def slots(self) -> dict[str, tuple[tuple[str, ...], ...]]:
         """Slot -> chain of alternatives, sides filled in, in the order of :data:`.slots.SLOTS`."""
+        if self.exact:
+            return {slot: tuple((bone,) for bone in self.exact[slot]) for slot in SLOTS if slot in self.exact}
         table = dict(self.middle)
         for stem, chain in self.paired.items():
             for side, token in zip(SIDES, self.sides, strict=True):
