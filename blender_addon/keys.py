@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Curves into actions, fast: one call into Blender per curve and none per key."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import bpy
@@ -9,8 +9,9 @@ import numpy as np
 
 from . import compat
 from .core.channels import Channel
+from .core.simplify import SparseKeys, simplify
 
-__all__ = ["write_channels"]
+__all__ = ["write_channels", "write_sparse"]
 
 
 def _enum(property_name: str, identifier: str) -> int:
@@ -44,4 +45,44 @@ def _fill(curve: Any, points: np.ndarray, interpolation: np.ndarray, kinds: np.n
     keys.foreach_set("co", points.ravel())
     keys.foreach_set("interpolation", interpolation)
     keys.foreach_set("type", kinds)
+    curve.update()
+
+
+def write_sparse(target: compat.ActionTarget, frames: np.ndarray, channels: Sequence[Channel],
+                 limit: Callable[[Channel], float]) -> int:
+    """Write as few Bézier keys as a limit allows, all components of one property at the same frames.
+
+    :param limit: for a channel, the largest distance between the curve and the samples, in the property's units over
+        all its components together.
+    :returns: how many keys were written.
+    """
+    properties: dict[str, list[Channel]] = {}
+    for channel in channels:
+        properties.setdefault(channel.data_path, []).append(channel)
+    count = 0
+    for size in sorted({len(parts) for parts in properties.values()}):
+        alike = [parts for parts in properties.values() if len(parts) == size]
+        samples = np.stack([np.stack([c.values for c in parts], axis=-1) for parts in alike])
+        for parts, sparse in zip(alike, simplify(samples, np.array([limit(parts[0]) for parts in alike])), strict=True):
+            for n, channel in enumerate(parts):
+                _fill_sparse(target.new_curve(channel.data_path, channel.index, channel.group), frames, sparse, n)
+            count += size * len(sparse.index)
+    return count
+
+
+def _fill_sparse(curve: Any, frames: np.ndarray, sparse: SparseKeys, n: int) -> None:
+    at = frames[sparse.index]
+    span = np.diff(at) / 3 if len(at) > 1 else np.zeros(0)
+    edge = span[-1:] if len(span) else np.ones(1)
+    before, after = np.concatenate((span[:1] if len(span) else edge, span)), np.concatenate((span, edge))
+    keys = curve.keyframe_points
+    keys.add(len(at))
+    for name, x, y in (("co", at, sparse.values), ("handle_left", at - before, sparse.left),
+                       ("handle_right", at + after, sparse.right)):
+        keys.foreach_set(name, np.stack((x, y[:, n]), axis=-1).astype(np.float32).ravel())
+    kind = np.where(sparse.aligned, _enum("handle_left_type", "ALIGNED"), _enum("handle_left_type", "FREE")).astype(np.int32)
+    keys.foreach_set("handle_left_type", kind)
+    keys.foreach_set("handle_right_type", kind)
+    keys.foreach_set("interpolation", np.full(len(at), _enum("interpolation", "BEZIER"), dtype=np.int32))
+    keys.foreach_set("type", np.full(len(at), _enum("type", "GENERATED"), dtype=np.int32))
     curve.update()

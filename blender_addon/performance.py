@@ -123,6 +123,10 @@ def draw(layout: Any, context: bpy.types.Context, character: Any) -> None:
     for name in ("amplitude", "tempo", "energy"):
         column.prop(settings, name, slider=True)
     column.prop(settings, "root")
+    column.prop(settings, "key_mode")
+    if settings.key_mode == "SIMPLIFIED":
+        column.prop(settings, "key_angle")
+        column.prop(settings, "key_distance")
     row = column.row(align=True)
     row.prop(settings, "seed")
     row.prop(settings, "seed_locked", text="", icon="LOCKED" if settings.seed_locked else "UNLOCKED")

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What is saved with a character, and where it hangs in the file."""
 
+import math
 from typing import Any
 
 import bpy
@@ -20,6 +21,10 @@ ROOTS = [
     ("bone", "Root Bone", "Path and heading are on the rig's root bone, where it has one"),
     ("object", "Object", "Path and heading are on the armature object"),
     ("in_place", "In Place", "The character stays over its starting point"),
+]
+KEY_MODES = [
+    ("DENSE", "Every Frame", "One key on every frame, exactly as performed"),
+    ("SIMPLIFIED", "Simplified", "As few keys as the error allows, with handles to edit"),
 ]
 
 
@@ -42,6 +47,15 @@ class CharacterSettings(bpy.types.PropertyGroup):
     tempo: FloatProperty(name="Tempo", default=1.0, min=0.0, max=2.0, description="How fast gestures are")
     energy: FloatProperty(name="Energy", default=1.0, min=0.0, max=2.0, description="How forceful gestures are")
     root: EnumProperty(name="Root", items=ROOTS, description="Where the way through the room goes")
+    key_mode: EnumProperty(name="Keys", items=KEY_MODES, description="How many keys a take gets")
+    key_angle: FloatProperty(
+        name="Angle Error", default=math.radians(0.5), min=math.radians(0.01), max=math.radians(10), subtype="ANGLE",
+        description="How far a simplified rotation may stray; a fifth of it for the legs")
+    key_distance: FloatProperty(
+        name="Distance Error", default=0.002, min=0.0001, max=0.1, subtype="DISTANCE", precision=4,
+        description="How far a simplified location may stray")
+    face_error: FloatProperty(
+        name="Face Error", default=0.01, min=0.001, max=0.2, description="How far a simplified face shape may stray")
     takes: CollectionProperty(type=Take)
     take_index: IntProperty(default=-1, min=-1, options={"HIDDEN"})
     own: PointerProperty(type=Take)

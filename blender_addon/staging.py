@@ -3,6 +3,7 @@
 
 import json
 import logging
+from collections.abc import Callable
 from typing import Any
 
 import bpy
@@ -13,12 +14,17 @@ from .core.channels import Channel, rotation_channels
 from .core.face_joints import with_face_joints
 from .core.retarget.options import RetargetOptions, RetargetResult
 from .core.retarget.transfer import retarget
+from .core.rigs.mapping import Mapping
 from .shared import rotations as rot
 from .shared.motion import Motion
 
 __all__ = ["apply_motion"]
 
 _log = logging.getLogger("understudy.staging")
+
+LEG_SLOTS = ("root", "pelvis", "left_hip", "right_hip", "left_knee", "right_knee", "left_ankle", "right_ankle")
+LEG_SHARE = 0.2
+"""Of the allowed error, for what carries the feet."""
 
 
 def _channels(character: Any, result: RetargetResult) -> list[Channel]:
@@ -64,13 +70,13 @@ def apply_motion(character: Any, motion: Motion, start: float, facts: dict[str, 
     written = [action]
     try:
         body = compat.action_targets(action, character, "OBJECT")
-        keys.write_channels(body, frames, body_channels)
+        _write(settings, body, frames, body_channels, _limits(settings, mapping, result.scale))
         targets = []
         for key, channels in face_curves:
             target = compat.action_targets(action, key, "KEY")
             if target.action not in written:
                 written.append(target.action)
-            keys.write_channels(target, frames, channels)
+            _write(settings, target, frames, channels, lambda _: settings.face_error)
             targets.append((key, target))
         for one in written:
             one.use_frame_range = True
@@ -87,6 +93,31 @@ def apply_motion(character: Any, motion: Motion, start: float, facts: dict[str, 
     for note in result.notes:
         _log.info("%s: %s", character.name, note)
     return action
+
+
+def _write(settings: Any, target: compat.ActionTarget, frames: np.ndarray, channels: list[Channel],
+           limit: Callable[[Channel], float]) -> None:
+    if settings.key_mode == "SIMPLIFIED":
+        keys.write_sparse(target, frames, channels, limit)
+    else:
+        keys.write_channels(target, frames, channels)
+
+
+def _limits(settings: Any, mapping: Mapping, scale: float) -> Callable[[Channel], float]:
+    """The error allowed on each property, in its own units."""
+    # an angle at the hip is a way at the foot, and a foot that stands must not swim
+    legs = {bone for slot in LEG_SLOTS for bone in mapping.bones(slot)}
+
+    def limit(channel: Channel) -> float:
+        share = LEG_SHARE if channel.group in legs else 1.0
+        kind = channel.data_path.rpartition(".")[2]
+        if kind == "location":
+            return settings.key_distance * scale * share
+        # |dq| is half the angle; three Euler angles can add up; for axis and angle no simple relation holds
+        units = {"rotation_quaternion": 0.5, "rotation_euler": 3**-0.5, "rotation_axis_angle": 0.25}
+        return settings.key_angle * share * units[kind]
+
+    return limit
 
 
 def _json_safe(metadata: dict[str, Any]) -> dict[str, Any]:

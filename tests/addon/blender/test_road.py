@@ -438,3 +438,25 @@ def test_directions_as_files(addon: Any, bridge: Any, tmp_path: Path) -> None:
     assert [i.text for i in items] == ["waves", "sits", "waves", "jumps"] and len({i.uuid for i in items}) == 4
     bpy.ops.understudy.direction_remove()
     assert len(items) == 3
+
+
+def test_simplified_keys_stay_within_the_error(addon: Any, bridge: Any) -> None:
+    character = open_character("mixamo_arkit")
+    direct(character, end=301)
+    perform()
+    dense = {(c.data_path, c.array_index): np.array([c.evaluate(f) for f in range(1, 301)]) for c in curves_of(character)}
+    keys = sum(len(c.keyframe_points) for c in curves_of(character))
+    character.understudy.seed = 0
+    character.understudy.key_mode = "SIMPLIFIED"
+    perform()
+    sparse = {(c.data_path, c.array_index): c for c in curves_of(character)}
+    assert sparse.keys() == dense.keys()
+    limits = {"rotation_euler": np.radians(0.5), "location": 0.002, "value": 0.01}
+    for key, values in dense.items():
+        found = np.array([sparse[key].evaluate(f) for f in range(1, 301)])
+        assert np.abs(found - values).max() <= limits[key[0].rpartition(".")[2]] * 1.01, key
+    assert keys / sum(len(c.keyframe_points) for c in sparse.values()) > 6
+    assert {k.type for c in sparse.values() for k in c.keyframe_points} == {"GENERATED"}
+    # editing a pose: every component of a rotation has its keys at the same frames
+    arm = [[k.co[0] for k in c.keyframe_points] for (path, _), c in sparse.items() if "LeftArm" in path]
+    assert arm[0] == arm[1] == arm[2]
