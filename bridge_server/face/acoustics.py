@@ -168,10 +168,13 @@ def analyse(audio: Audio) -> Acoustics:
         sure &= (pitch > centre / 1.8) & (pitch < centre * 1.8)
     pitch = np.interp(np.arange(len(pitch)), np.flatnonzero(sure), pitch[sure]) if sure.any() else np.zeros(len(pitch))
     return Acoustics(
-        level=_smooth(level, 0.04), voiced=_smooth(voiced, 0.05), pitch=_smooth(pitch, 0.07),
+        level=_smooth(level, 0.04),
+        voiced=_smooth(voiced, 0.05),
+        pitch=_smooth(pitch, 0.07),
         f1=_smooth(np.clip((band["open"] / (band["first"] + 1e-12)) ** 0.7, 0, 1), 0.06),
         f2=_smooth(np.clip((band["centroid"] - 1300) / 900, 0, 1), 0.06),
-        hiss=_smooth(band["high"] / total, 0.03), mel=mel,
+        hiss=_smooth(band["high"] / total, 0.03),
+        mel=mel,
         speech=bool(len(x) >= _STEP and peak > _SILENCE_DB),
     )
 

@@ -24,14 +24,20 @@ __all__ = ["Aligned", "Phone", "align", "available", "ipa_to_arpabet", "plausibi
 
 _WIDE: Final = {"bestpath": False, "beam": 1e-100, "wbeam": 1e-100, "pbeam": 1e-100, "loglevel": "FATAL"}
 """Without wide beams and with the best-path search about a quarter of all alignments fail."""
-_NUMBERS: Final = ("zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen "
-                   "seventeen eighteen nineteen").split()
+_NUMBERS: Final = (
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen "
+    "seventeen eighteen nineteen"
+).split()
 _TENS: Final = "zero ten twenty thirty forty fifty sixty seventy eighty ninety".split()
 
 
 @dataclass(frozen=True)
 class Phone:
-    """:ivar start: seconds. :ivar end: seconds. :ivar name: ARPABET without stress, ``SIL`` for silence. :ivar word: it is part of."""
+    """:ivar start: seconds.
+    :ivar end: seconds.
+    :ivar name: ARPABET without stress, ``SIL`` for silence.
+    :ivar word: the word it is part of.
+    """
 
     start: float
     end: float
@@ -90,19 +96,21 @@ def words_of(text: str) -> list[str]:
     return words
 
 
-_FROM_IPA: Final[tuple[tuple[str, str], ...]] = tuple(
-    tuple(pair.split("=")) for pair in (  # type: ignore[misc]
-        "aɪə=AY AH;aʊ=AW;aɪ=AY;eɪ=EY;oʊ=OW;əʊ=OW;ɔɪ=OY;tʃ=CH;dʒ=JH;iə=IY AH;ɪɹ=IH R;ɛɹ=EH R;ʊɹ=UH R;ɔːɹ=AO R;oːɹ=AO R;ɑːɹ=AA R;"
-        "əl=AH L;ɜː=ER;ɚ=ER;ɝ=ER;iː=IY;uː=UW;ɑː=AA;ɔː=AO;ɑ=AA;ɐ=AH;æ=AE;ʌ=AH;ə=AH;ɔ=AO;ɛ=EH;e=EH;ɪ=IH;ᵻ=IH;i=IY;ʊ=UH;u=UW;o=OW;a=AE;"
-        "p=P;b=B;t=T;d=D;k=K;ɡ=G;g=G;f=F;v=V;θ=TH;ð=DH;s=S;z=Z;ʃ=SH;ʒ=ZH;h=HH;m=M;n=N;ŋ=NG;l=L;ɫ=L;ɹ=R;r=R;ɾ=T;w=W;j=Y;ʔ=T;x=K;ç=HH;ɬ=L"
-    ).split(";")
+def _pairs(table: str) -> tuple[tuple[str, str], ...]:
+    return tuple((symbol, phones) for symbol, phones in (pair.split("=") for pair in table.split(";")))
+
+
+# longer symbols stand before those that they begin with
+_FROM_IPA: Final = _pairs(
+    "aɪə=AY AH;aʊ=AW;aɪ=AY;eɪ=EY;oʊ=OW;əʊ=OW;ɔɪ=OY;tʃ=CH;dʒ=JH;iə=IY AH;ɪɹ=IH R;ɛɹ=EH R;ʊɹ=UH R;ɔːɹ=AO R;oːɹ=AO R;"
+    "ɑːɹ=AA R;əl=AH L;ɜː=ER;ɚ=ER;ɝ=ER;iː=IY;uː=UW;ɑː=AA;ɔː=AO;ɑ=AA;ɐ=AH;æ=AE;ʌ=AH;ə=AH;ɔ=AO;ɛ=EH;e=EH;ɪ=IH;ᵻ=IH;"
+    "i=IY;ʊ=UH;u=UW;o=OW;a=AE;p=P;b=B;t=T;d=D;k=K;ɡ=G;g=G;f=F;v=V;θ=TH;ð=DH;s=S;z=Z;ʃ=SH;ʒ=ZH;h=HH;m=M;n=N;"
+    "ŋ=NG;l=L;ɫ=L;ɹ=R;r=R;ɾ=T;w=W;j=Y;ʔ=T;x=K;ç=HH;ɬ=L"
 )
-_FROM_LETTERS: Final[tuple[tuple[str, str], ...]] = tuple(
-    tuple(pair.split("=")) for pair in (  # type: ignore[misc]
-        "tion=SH AH N;igh=AY;sch=SH;tch=CH;dge=JH;ck=K;ch=CH;sh=SH;th=TH;ph=F;wh=W;ng=NG;qu=K W;oo=UW;ee=IY;ea=IY;ai=EY;ay=EY;oa=OW;"
-        "ou=AW;ow=OW;oi=OY;oy=OY;au=AO;aw=AO;er=ER;ir=ER;ur=ER;ar=AA R;or=AO R;kn=N;wr=R;"
-        "a=AE;b=B;c=K;d=D;e=EH;f=F;g=G;h=HH;i=IH;j=JH;k=K;l=L;m=M;n=N;o=AA;p=P;q=K;r=R;s=S;t=T;u=AH;v=V;w=W;x=K S;y=IY;z=Z"
-    ).split(";")
+_FROM_LETTERS: Final = _pairs(
+    "tion=SH AH N;igh=AY;sch=SH;tch=CH;dge=JH;ck=K;ch=CH;sh=SH;th=TH;ph=F;wh=W;ng=NG;qu=K W;oo=UW;ee=IY;ea=IY;ai=EY;"
+    "ay=EY;oa=OW;ou=AW;ow=OW;oi=OY;oy=OY;au=AO;aw=AO;er=ER;ir=ER;ur=ER;ar=AA R;or=AO R;kn=N;wr=R;a=AE;b=B;c=K;d=D;"
+    "e=EH;f=F;g=G;h=HH;i=IH;j=JH;k=K;l=L;m=M;n=N;o=AA;p=P;q=K;r=R;s=S;t=T;u=AH;v=V;w=W;x=K S;y=IY;z=Z"
 )
 
 
@@ -152,14 +160,19 @@ def align(samples: np.ndarray, text: str) -> Aligned | None:
     try:
         from pocketsphinx import Decoder
     except ImportError as error:
-        raise UnderstudyError("unsupported", "pocketsphinx is not installed, so no transcript can be aligned.",
-                              "Install it with pip install pocketsphinx, or leave the transcript empty.") from error
+        raise UnderstudyError(
+            "unsupported",
+            "pocketsphinx is not installed, so no transcript can be aligned.",
+            "Install it with pip install pocketsphinx, or leave the transcript empty.",
+        ) from error
     words = words_of(text)
     if not words or len(samples) < RATE // 10:
         return None
     # a silent room in digital zero gives the model nothing to measure; a trace of noise does, and peaks are brought up
     x = np.asarray(samples, dtype=np.float32)
-    x = x * (0.5 / max(float(np.abs(x).max()), 1e-4)) + np.random.default_rng(0).normal(0, 1e-4, len(x)).astype(np.float32)
+    x = x * (0.5 / max(float(np.abs(x).max()), 1e-4)) + np.random.default_rng(0).normal(0, 1e-4, len(x)).astype(
+        np.float32
+    )
     pcm = (np.clip(x, -1, 1) * 32767).astype("<i2").tobytes()
     decoder = Decoder(lm=None, **_WIDE)  # a used decoder carries its noise estimate into the next clip
     guessed: list[str] = []

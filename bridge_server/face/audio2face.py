@@ -3,9 +3,10 @@
 
 A model folder holds ``network.onnx`` (inputs: 8,320 samples at 16 kHz, centred on the frame; 26 emotion values, of
 which the first 16 are implicit), ``model_data.npz`` (``shapes_matrix_skin (K, V, 3)``, ``shapes_mean_skin (V, 3)``),
-``bs_skin.npz`` (``neutral (V, 3)``, ``poseNames``, ``frontalMask`` and one array of deltas (V, 3) per pose, under ARKit's
-names) and ``bs_skin_config.json``. Its output is K skin coefficients, then 10 of the tongue, 15 of the jaw and 4 of the eyes;
-the curves are the bounded least-squares fit of the poses to the skin. onnxruntime is optional. Nothing of NVIDIA's is shipped.
+``bs_skin.npz`` (``neutral (V, 3)``, ``poseNames``, ``frontalMask`` and one array of deltas (V, 3) per pose, under
+ARKit's names) and ``bs_skin_config.json``. Its output is K skin coefficients, then 10 of the tongue, 15 of the jaw
+and 4 of the eyes; the curves are the bounded least-squares fit of the poses to the skin. onnxruntime is optional.
+Nothing of NVIDIA's is shipped.
 """
 
 from __future__ import annotations
@@ -28,7 +29,18 @@ WINDOW: Final = 8320
 RATE_OUT: Final = 30
 _BATCH: Final = 32
 _IMPLICIT: Final = 16
-EMOTIONS: Final = ("amazement", "anger", "cheekiness", "disgust", "fear", "grief", "joy", "outofbreath", "pain", "sadness")
+EMOTIONS: Final = (
+    "amazement",
+    "anger",
+    "cheekiness",
+    "disgust",
+    "fear",
+    "grief",
+    "joy",
+    "outofbreath",
+    "pain",
+    "sadness",
+)
 """The ten explicit emotions in the order of the model's input."""
 _FILES: Final = ("network.onnx", "model_data.npz", "bs_skin.npz")
 
@@ -64,17 +76,25 @@ class Audio2Face:
         folder = Path(folder)
         missing = [name for name in _FILES if not (folder / name).is_file()]
         if missing:
-            raise UnderstudyError("weights_missing", f"The Audio2Face folder lacks {', '.join(missing)}.",
-                                  "Point to the folder of an Audio2Face-3D v2 model with all its files.")
+            raise UnderstudyError(
+                "weights_missing",
+                f"The Audio2Face folder lacks {', '.join(missing)}.",
+                "Point to the folder of an Audio2Face-3D v2 model with all its files.",
+            )
         try:
             import onnxruntime
         except ImportError as error:
-            raise UnderstudyError("unsupported", "Audio2Face models need onnxruntime, which is not installed.",
-                                  "Install it with pip install onnxruntime.") from error
+            raise UnderstudyError(
+                "unsupported",
+                "Audio2Face models need onnxruntime, which is not installed.",
+                "Install it with pip install onnxruntime.",
+            ) from error
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
         try:
-            self._session = onnxruntime.InferenceSession(str(folder / "network.onnx"), options, providers=["CPUExecutionProvider"])
+            self._session = onnxruntime.InferenceSession(
+                str(folder / "network.onnx"), options, providers=["CPUExecutionProvider"]
+            )
             with np.load(folder / "model_data.npz") as data, np.load(folder / "bs_skin.npz") as poses:
                 names = [_text(n) for n in poses["poseNames"] if _text(n) != "neutral" and _text(n) in poses.files]
                 mask = poses["frontalMask"].astype(int).ravel()
@@ -82,10 +102,15 @@ class Audio2Face:
                 skin = data["shapes_matrix_skin"]
                 self._skin = int(skin.shape[0])
                 basis = skin.reshape(self._skin, -1, 3)[:, mask].reshape(self._skin, -1).astype(np.float64)
-                offset = (data["shapes_mean_skin"].reshape(-1, 3)[mask] - poses["neutral"][mask]).ravel().astype(np.float64)
+                offset = (
+                    (data["shapes_mean_skin"].reshape(-1, 3)[mask] - poses["neutral"][mask]).ravel().astype(np.float64)
+                )
         except (KeyError, ValueError, IndexError, OSError, RuntimeError) as error:
-            raise UnderstudyError("weights_invalid", f"The Audio2Face files do not fit together ({error}).",
-                                  "Take all files of one model from one release.") from error
+            raise UnderstudyError(
+                "weights_invalid",
+                f"The Audio2Face files do not fit together ({error}).",
+                "Take all files of one model from one release.",
+            ) from error
         config = self._config(folder)
         scale = float(np.trace(shapes.T @ shapes)) / max(len(names), 1)
         self._gram = shapes.T @ shapes + np.eye(len(names)) * scale * 0.002 * (1 + config["l2"])
@@ -109,14 +134,23 @@ class Audio2Face:
         with np.load(folder / "bs_skin.npz") as poses:
             names = [n for n in (_text(n) for n in poses["poseNames"]) if n != "neutral"]
         params = json.loads(path.read_text(encoding="utf-8")).get("blendshape_params", {})
-        out["l1"], out["l2"] = float(params.get("strengthL1regularization", 0)), float(params.get("strengthL2regularization", 0))
-        for key, field in (("multipliers", "bsWeightMultipliers"), ("offsets", "bsWeightOffsets"), ("active", "bsSolveActivePoses")):
+        out["l1"], out["l2"] = (
+            float(params.get("strengthL1regularization", 0)),
+            float(params.get("strengthL2regularization", 0)),
+        )
+        for key, field in (
+            ("multipliers", "bsWeightMultipliers"),
+            ("offsets", "bsWeightOffsets"),
+            ("active", "bsSolveActivePoses"),
+        ):
             values = params.get(field, [])
             if len(values) == len(names):
                 out[key] = dict(zip(names, values, strict=True))
         return out
 
-    def perform(self, audio: Audio, times: np.ndarray, emotion: dict[str, float] | None = None) -> dict[str, np.ndarray]:
+    def perform(
+        self, audio: Audio, times: np.ndarray, emotion: dict[str, float] | None = None
+    ) -> dict[str, np.ndarray]:
         """ARKit curves at ``times`` (T,) seconds; each (T,) float32 in [0, 1], only the shapes that the model has.
 
         :param emotion: strength in [0, 1] by name of :data:`EMOTIONS`.
@@ -134,8 +168,11 @@ class Audio2Face:
         sound = next((i.name for i in inputs if i.shape and i.shape[-1] == WINDOW), None)
         mood = next((i.name for i in inputs if i.shape and i.shape[-1] == len(feeling)), None)
         if sound is None:
-            raise UnderstudyError("weights_invalid", f"The network has no input of {WINDOW} samples.",
-                                  "Use an Audio2Face-3D v2 regression model.")
+            raise UnderstudyError(
+                "weights_invalid",
+                f"The network has no input of {WINDOW} samples.",
+                "Use an Audio2Face-3D v2 regression model.",
+            )
         parts = []
         for first in range(0, frames, _BATCH):
             block = windows[first : first + _BATCH, None].astype(np.float32)
@@ -146,10 +183,17 @@ class Audio2Face:
             parts.append(np.asarray(self._session.run(None, feed)[0]).reshape(len(block), -1))
         result = np.concatenate(parts)
         if result.shape[1] < self._skin:
-            raise UnderstudyError("weights_invalid", f"The network gives {result.shape[1]} values, but the skin has {self._skin}.",
-                                  "Take all files of one model from one release.")
+            raise UnderstudyError(
+                "weights_invalid",
+                f"The network gives {result.shape[1]} values, but the skin has {self._skin}.",
+                "Take all files of one model from one release.",
+            )
         right = (result[:, : self._skin] @ self._project.T + self._offset - self._pull) * self._active
         weights = gaussian_filter1d(solve_bounded(self._gram, right), 0.6, axis=0, mode="nearest")
         weights = np.clip(weights * self._multiply + self._add, 0, 1)
         at = np.arange(frames) / RATE_OUT
-        return {n: np.interp(times, at, weights[:, k]).astype(np.float32) for k, n in enumerate(self._names) if n in ARKIT_INDEX}
+        return {
+            n: np.interp(times, at, weights[:, k]).astype(np.float32)
+            for k, n in enumerate(self._names)
+            if n in ARKIT_INDEX
+        }

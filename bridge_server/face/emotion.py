@@ -18,16 +18,41 @@ EMOTIONS: Final[dict[str, dict[str, float]]] = {
     # action units after Ekman and Friesen's Facial Action Coding System; a name without a side stands for both
     "neutral": {},
     "happy": {"mouthSmile": 0.62, "cheekSquint": 0.42, "eyeSquint": 0.22, "mouthDimple": 0.12, "browOuterUp": 0.06},
-    "sad": {"browInnerUp": 0.62, "mouthFrown": 0.50, "mouthShrugLower": 0.18, "eyeLookDown": 0.12, "eyeBlink": 0.12,
-            "browDown": 0.10},
-    "angry": {"browDown": 0.72, "eyeSquint": 0.30, "eyeWide": 0.12, "noseSneer": 0.28, "mouthPress": 0.32,
-              "mouthFrown": 0.20, "jawForward": 0.12},
+    "sad": {
+        "browInnerUp": 0.62,
+        "mouthFrown": 0.50,
+        "mouthShrugLower": 0.18,
+        "eyeLookDown": 0.12,
+        "eyeBlink": 0.12,
+        "browDown": 0.10,
+    },
+    "angry": {
+        "browDown": 0.72,
+        "eyeSquint": 0.30,
+        "eyeWide": 0.12,
+        "noseSneer": 0.28,
+        "mouthPress": 0.32,
+        "mouthFrown": 0.20,
+        "jawForward": 0.12,
+    },
     "surprised": {"browInnerUp": 0.70, "browOuterUp": 0.62, "eyeWide": 0.62, "jawOpen": 0.14, "mouthFunnel": 0.08},
-    "disgusted": {"noseSneer": 0.66, "mouthUpperUp": 0.26, "browDown": 0.34, "mouthFrown": 0.28, "cheekSquint": 0.22,
-                  "eyeSquint": 0.24},
+    "disgusted": {
+        "noseSneer": 0.66,
+        "mouthUpperUp": 0.26,
+        "browDown": 0.34,
+        "mouthFrown": 0.28,
+        "cheekSquint": 0.22,
+        "eyeSquint": 0.24,
+    },
     "afraid": {"browInnerUp": 0.66, "browOuterUp": 0.26, "browDown": 0.16, "eyeWide": 0.56, "mouthStretch": 0.34},
-    "contempt": {"mouthSmileLeft": 0.34, "mouthDimpleLeft": 0.42, "cheekSquintLeft": 0.16, "browOuterUpRight": 0.18,
-                 "eyeSquint": 0.16, "mouthPressLeft": 0.16},
+    "contempt": {
+        "mouthSmileLeft": 0.34,
+        "mouthDimpleLeft": 0.42,
+        "cheekSquintLeft": 0.16,
+        "browOuterUpRight": 0.18,
+        "eyeSquint": 0.16,
+        "mouthPressLeft": 0.16,
+    },
 }
 """Curves of each emotion at intensity 1."""
 
@@ -51,14 +76,20 @@ def emotion_in_words(text: str) -> tuple[str, float]:
 
     The first one named counts; one behind "not" or "without" does not. ``("neutral", 0.0)`` where there is none.
     """
-    found = [(m.start(), name) for name, p in _PATTERNS.items() for m in p.finditer(text)
-             if not _NEGATED.search(text[: m.start()])]
+    found = [
+        (m.start(), name)
+        for name, p in _PATTERNS.items()
+        for m in p.finditer(text)
+        if not _NEGATED.search(text[: m.start()])
+    ]
     if not found:
         return "neutral", 0.0
     return min(found)[1], 1.0 if _STRONG.search(text) else 0.4 if _WEAK.search(text) else 0.7
 
 
-def emotions_from_directions(directions: Iterable[Direction], times: np.ndarray, fade: float = 0.4) -> dict[str, np.ndarray]:
+def emotions_from_directions(
+    directions: Iterable[Direction], times: np.ndarray, fade: float = 0.4
+) -> dict[str, np.ndarray]:
     """Intensity curves (T,) by emotion from the words of directions, faded in and out over ``fade`` seconds."""
     curves: dict[str, np.ndarray] = {}
     for d in directions:

@@ -35,9 +35,16 @@ class _Id(ctypes.Union):
 
 
 class _Event(ctypes.Structure):
-    _fields_ = [("type", ctypes.c_int), ("unique_identifier", ctypes.c_uint), ("text_position", ctypes.c_int),
-                ("length", ctypes.c_int), ("audio_position", ctypes.c_int), ("sample", ctypes.c_int),
-                ("user_data", ctypes.c_void_p), ("id", _Id)]
+    _fields_ = [
+        ("type", ctypes.c_int),
+        ("unique_identifier", ctypes.c_uint),
+        ("text_position", ctypes.c_int),
+        ("length", ctypes.c_int),
+        ("audio_position", ctypes.c_int),
+        ("sample", ctypes.c_int),
+        ("user_data", ctypes.c_void_p),
+        ("id", _Id),
+    ]
 
 
 _Callback: Final = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.POINTER(_Event))
@@ -106,12 +113,17 @@ def available() -> bool:
 def _need() -> _Library:
     library = _library()
     if library is None:
-        raise UnderstudyError("unsupported", "espeak-ng is not installed on this machine.",
-                              "Install it (for instance: apt-get install espeak-ng).")
+        raise UnderstudyError(
+            "unsupported",
+            "espeak-ng is not installed on this machine.",
+            "Install it (for instance: apt-get install espeak-ng).",
+        )
     return library
 
 
-def synthesise(text: str, voice: str = "en-us", *, words_per_minute: int = 165, pitch: int = 50, pitch_range: int = 50) -> Spoken:
+def synthesise(
+    text: str, voice: str = "en-us", *, words_per_minute: int = 165, pitch: int = 50, pitch_range: int = 50
+) -> Spoken:
     """Speak a text.
 
     :param voice: a language, or a language and a variant (``"de+f3"``).
@@ -122,7 +134,9 @@ def synthesise(text: str, voice: str = "en-us", *, words_per_minute: int = 165, 
     with _LOCK:
         library.samples, library.phonemes = [], []
         if library.lib.espeak_SetVoiceByName(voice.encode()) != 0:
-            raise UnderstudyError("unsupported", f"espeak-ng has no voice {voice!r}.", "Choose one that `espeak-ng --voices` lists.")
+            raise UnderstudyError(
+                "unsupported", f"espeak-ng has no voice {voice!r}.", "Choose one that `espeak-ng --voices` lists."
+            )
         for parameter, value in ((_RATE, words_per_minute), (_PITCH, pitch), (_RANGE, pitch_range)):
             library.lib.espeak_SetParameter(parameter, int(value), 0)
         data = text.encode() + b"\0"
@@ -140,7 +154,9 @@ def phonemise(text: str, voice: str = "en-us") -> str:
     library = _need()
     with _LOCK:
         if library.lib.espeak_SetVoiceByName(voice.encode()) != 0:
-            raise UnderstudyError("unsupported", f"espeak-ng has no voice {voice!r}.", "Choose one that `espeak-ng --voices` lists.")
+            raise UnderstudyError(
+                "unsupported", f"espeak-ng has no voice {voice!r}.", "Choose one that `espeak-ng --voices` lists."
+            )
         pointer = ctypes.c_char_p(text.encode())
         parts = []
         while pointer.value:

@@ -23,9 +23,19 @@ from bridge_server.face import acoustics as ac
 from bridge_server.face import align, espeak, perform, recogniser
 from bridge_server.face.mouth import Segment
 from bridge_server.face.phonemes import decode, split_shapes
-from bridge_server.face.training.speakers import Utterance, flite, from_espeak, label_rows
+from bridge_server.face.training.speakers import (
+    Utterance,
+    flite,
+    from_espeak,
+    label_rows,
+)
 from bridge_server.face.training.texts import TEST_SENTENCES
-from bridge_server.face.visemes import CLOSED_OPENING, VISEME_INDEX, arpabet_visemes, opening
+from bridge_server.face.visemes import (
+    CLOSED_OPENING,
+    VISEME_INDEX,
+    arpabet_visemes,
+    opening,
+)
 from bridge_server.motion.generator import Audio
 from shared.errors import UnderstudyError
 
@@ -44,15 +54,18 @@ def test_utterances(per_language: int = 20) -> list[tuple[str, Utterance]]:
     for language, voices in _VOICES.items():
         for n, text in enumerate(TEST_SENTENCES[language][:per_language]):
             for voice in voices:
-                said = flite(text, voice.split(":")[1]) if voice.startswith("flite:") else from_espeak(
-                    text, voice, words_per_minute=140 + 7 * (n % 9), pitch=30 + 5 * (n % 8))
+                said = (
+                    flite(text, voice.split(":")[1])
+                    if voice.startswith("flite:")
+                    else from_espeak(text, voice, words_per_minute=140 + 7 * (n % 9), pitch=30 + 5 * (n % 8))
+                )
                 if said is not None:
                     made.append((language, said))
     return made
 
 
 def alignment_errors(utterance: Utterance) -> np.ndarray | None:
-    """Absolute errors (K,) in seconds of the starts of phones that truth and alignment both have; None where it failed."""
+    """Absolute errors (K,), seconds, of the starts of phones both truth and alignment have; None where it failed."""
     found = align.align(utterance.samples, utterance.text)
     if found is None:
         return None
@@ -62,7 +75,9 @@ def alignment_errors(utterance: Utterance) -> np.ndarray | None:
         truth += [(name, start if k == 0 else np.nan) for k, name in enumerate(names)]
     ours = [(p.name, p.start) for p in found.phones if p.name != "SIL"]
     errors = []
-    for a, b, size in SequenceMatcher(None, [n for n, _ in truth], [n for n, _ in ours], autojunk=False).get_matching_blocks():
+    for a, b, size in SequenceMatcher(
+        None, [n for n, _ in truth], [n for n, _ in ours], autojunk=False
+    ).get_matching_blocks():
         errors += [abs(truth[a + k][1] - ours[b + k][1]) for k in range(size)]
     array = np.array(errors)
     return array[np.isfinite(array)]
@@ -82,13 +97,23 @@ def phone_loop(samples: np.ndarray) -> list[Segment]:
     """pocketsphinx's own phone recognition without a transcript, as visemes: the baseline."""
     from pocketsphinx import Decoder, get_model_path
 
-    decoder = Decoder(allphone=get_model_path("en-us/en-us-phone.lm.bin"), lm=None, dict=None, lw=2.0, beam=1e-20, pbeam=1e-20,
-                      loglevel="FATAL")
+    decoder = Decoder(
+        allphone=get_model_path("en-us/en-us-phone.lm.bin"),
+        lm=None,
+        dict=None,
+        lw=2.0,
+        beam=1e-20,
+        pbeam=1e-20,
+        loglevel="FATAL",
+    )
     pcm = (np.clip(samples * (0.5 / max(float(np.abs(samples).max()), 1e-4)), -1, 1) * 32767).astype("<i2").tobytes()
     decoder.start_utt()
     decoder.process_raw(pcm, full_utt=True)
     decoder.end_utt()
-    phones = [(s.start_frame * ac.HOP, (s.end_frame + 1) * ac.HOP, s.word, arpabet_visemes(s.word)) for s in decoder.seg() or ()]
+    phones = [
+        (s.start_frame * ac.HOP, (s.end_frame + 1) * ac.HOP, s.word, arpabet_visemes(s.word))
+        for s in decoder.seg() or ()
+    ]
     return [Segment(a, b, v, n) for a, b, v, n in split_shapes(phones)]
 
 
@@ -133,9 +158,17 @@ def _real(path: Path, transcript: str) -> dict[str, Any]:
     out: dict[str, Any] = {}
     if found is not None and net is not None:
         rows = len(a) // 2 + 1
-        truth = _rows([Segment(s, e, v, n) for s, e, v, n in split_shapes(
-            (p.start, p.end, p.name, arpabet_visemes(p.name)) for p in found.phones)], rows)
-        for name, segments in (("viseme_accuracy_real", decode(net(a.mel))), ("phone_loop_accuracy_real", phone_loop(ac.mono16(audio)))):
+        truth = _rows(
+            [
+                Segment(s, e, v, n)
+                for s, e, v, n in split_shapes((p.start, p.end, p.name, arpabet_visemes(p.name)) for p in found.phones)
+            ],
+            rows,
+        )
+        for name, segments in (
+            ("viseme_accuracy_real", decode(net(a.mel))),
+            ("phone_loop_accuracy_real", phone_loop(ac.mono16(audio))),
+        ):
             right, count = frame_accuracy(truth, _rows(segments, rows))
             out[name] = right / max(count, 1)
         spoken = truth[truth != 0]
@@ -152,14 +185,20 @@ def evaluate(real: Path | None = None, transcript: str = "", per_language: int =
     """All figures by name.
 
     :param real: a recording whose ``transcript`` is known, or None to leave real speech out.
-    :raises UnderstudyError: ``unsupported`` without espeak-ng or pocketsphinx, ``weights_missing`` without the recogniser.
+    :raises UnderstudyError: ``unsupported`` without espeak-ng or pocketsphinx, ``weights_missing`` without the
+        recogniser.
     """
     if not (espeak.available() and align.available()):
-        raise UnderstudyError("unsupported", "The lip sync is measured with espeak-ng and pocketsphinx, and one is missing.",
-                              "Install both and run again.")
+        raise UnderstudyError(
+            "unsupported",
+            "The lip sync is measured with espeak-ng and pocketsphinx, and one is missing.",
+            "Install both and run again.",
+        )
     net = recogniser.load()
     if net is None:
-        raise UnderstudyError("weights_missing", "The viseme recogniser has no weights.", "Train it, or restore the starter weights.")
+        raise UnderstudyError(
+            "weights_missing", "The viseme recogniser has no weights.", "Train it, or restore the starter weights."
+        )
     utterances = test_utterances(per_language)
     errors, failed = [], 0
     right: dict[str, np.ndarray] = defaultdict(lambda: np.zeros(2))
@@ -192,16 +231,25 @@ def evaluate(real: Path | None = None, transcript: str = "", per_language: int =
     all_errors = np.concatenate(errors) if errors else np.array([np.inf])
     share = {k: float(v[0] / max(v[1], 1)) for k, v in right.items()}
     out: dict[str, Any] = {
-        "utterances": len(utterances), "languages": len(_VOICES), "voices": len({u.voice for _, u in utterances}),
-        "align_median_ms": float(1000 * np.median(all_errors)), "align_within_40ms": float((all_errors <= 0.04).mean()),
-        "align_phones": len(all_errors), "align_failed": failed,
-        "viseme_accuracy": share["all"], "viseme_accuracy_with_silence": share["with silence"],
+        "utterances": len(utterances),
+        "languages": len(_VOICES),
+        "voices": len({u.voice for _, u in utterances}),
+        "align_median_ms": float(1000 * np.median(all_errors)),
+        "align_within_40ms": float((all_errors <= 0.04).mean()),
+        "align_phones": len(all_errors),
+        "align_failed": failed,
+        "viseme_accuracy": share["all"],
+        "viseme_accuracy_with_silence": share["with silence"],
         "viseme_accuracy_by_voice": {k: v for k, v in share.items() if " " in k and ":" in k},
         "viseme_accuracy_by_language": {k: share[k] for k in _VOICES},
-        "phone_loop_accuracy": share["phone loop"], "majority_accuracy": float(counts[1:].max() / counts[1:].sum()),
-        "lip_closure_rate": float(closed[0] / max(closed[1], 1)), "lip_closure_rate_recognised": float(heard[0] / max(heard[1], 1)),
-        "mouth_energy_correlation": float(np.mean(correlations)), "mouth_energy_lag_ms": float(np.median(lags)),
-        "blinks_per_minute": _blinks(10), "face_realtime_factor": sounding / spent,
+        "phone_loop_accuracy": share["phone loop"],
+        "majority_accuracy": float(counts[1:].max() / counts[1:].sum()),
+        "lip_closure_rate": float(closed[0] / max(closed[1], 1)),
+        "lip_closure_rate_recognised": float(heard[0] / max(heard[1], 1)),
+        "mouth_energy_correlation": float(np.mean(correlations)),
+        "mouth_energy_lag_ms": float(np.median(lags)),
+        "blinks_per_minute": _blinks(10),
+        "face_realtime_factor": sounding / spent,
     }
     return out | (_real(real, transcript) if real is not None else {})
 

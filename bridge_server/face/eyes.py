@@ -79,6 +79,14 @@ def gaze_curves(yaw: np.ndarray, pitch: np.ndarray) -> dict[str, np.ndarray]:
     :param pitch: (T,) radians up.
     """
     left, up = np.asarray(yaw) / EYE_RANGE, np.asarray(pitch) / EYE_RANGE
-    curves = {"eyeLookOutLeft": left, "eyeLookInLeft": -left, "eyeLookInRight": left, "eyeLookOutRight": -left,
-              "eyeLookUpLeft": up, "eyeLookUpRight": up, "eyeLookDownLeft": -up, "eyeLookDownRight": -up}
+    curves = {
+        "eyeLookOutLeft": left,
+        "eyeLookInLeft": -left,
+        "eyeLookInRight": left,
+        "eyeLookOutRight": -left,
+        "eyeLookUpLeft": up,
+        "eyeLookUpRight": up,
+        "eyeLookDownLeft": -up,
+        "eyeLookDownRight": -up,
+    }
     return {name: np.clip(value, 0, 1) for name, value in curves.items()}

@@ -15,7 +15,17 @@ from shared import rotations as rot
 from shared.errors import UnderstudyError
 from shared.face_curves import ARKIT, ARKIT_INDEX
 
-__all__ = ["JAW_FORWARD", "JAW_OPEN", "JAW_SIDE", "expression", "load_fit", "stack", "to_smplx_joints", "to_visemes", "viseme_map"]
+__all__ = [
+    "JAW_FORWARD",
+    "JAW_OPEN",
+    "JAW_SIDE",
+    "expression",
+    "load_fit",
+    "stack",
+    "to_smplx_joints",
+    "to_visemes",
+    "viseme_map",
+]
 
 JAW_OPEN: Final = np.radians(24.0)
 """Turn of the SMPL-X jaw joint about +X, radians, at ``jawOpen`` 1; positive opens."""
@@ -43,7 +53,7 @@ def viseme_map() -> np.ndarray:
     shapes = shape_matrix()[1:]
     shapes = shapes * np.array([float(n in MOUTH_CURVES) for n in ARKIT])
     gram = shapes @ shapes.T
-    return shapes.T @ np.linalg.inv(gram + 1e-3 * np.trace(gram) / len(gram) * np.eye(len(gram)))
+    return shapes.T @ np.linalg.inv(gram + 1e-4 * np.trace(gram) / len(gram) * np.eye(len(gram)))
 
 
 def to_visemes(curves: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -51,7 +61,10 @@ def to_visemes(curves: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     weights = np.clip(stack(curves) @ viseme_map(), 0, 1)
     weights /= np.maximum(weights.sum(axis=1, keepdims=True), 1)
     silence = np.maximum(1 - weights.sum(axis=1, keepdims=True), 0)
-    return {name: column.astype(np.float32) for name, column in zip(VISEMES, np.concatenate((silence, weights), 1).T, strict=True)}
+    return {
+        name: column.astype(np.float32)
+        for name, column in zip(VISEMES, np.concatenate((silence, weights), 1).T, strict=True)
+    }
 
 
 def to_smplx_joints(curves: Mapping[str, np.ndarray]) -> np.ndarray:
@@ -74,9 +87,9 @@ def to_smplx_joints(curves: Mapping[str, np.ndarray]) -> np.ndarray:
 def load_fit(path: str | Path) -> np.ndarray:
     """A user's matrix from ARKit weights to expression coefficients, (52, E) float64.
 
-    ``.npy``, or ``.npz`` with one array. Rows are the ARKit shapes in the order of ``shared.face_curves.ARKIT``; 51 rows
-    (without ``tongueOut``) and the transposed layout are taken too. Coefficients in another order need another matrix:
-    they belong to one SMPL-X or FLAME model file.
+    ``.npy``, or ``.npz`` with one array. Rows are the ARKit shapes in the order of ``shared.face_curves.ARKIT``; 51
+    rows (without ``tongueOut``) and the transposed layout are taken too. A matrix belongs to the expression basis of
+    one SMPL-X or FLAME model file.
 
     :raises UnderstudyError: ``file_missing`` or ``file_invalid``.
     """
@@ -87,14 +100,20 @@ def load_fit(path: str | Path) -> np.ndarray:
         loaded = np.load(path, allow_pickle=False)
         array = np.asarray(loaded if isinstance(loaded, np.ndarray) else loaded[loaded.files[0]], dtype=np.float64)
     except (ValueError, OSError, IndexError, EOFError) as error:
-        raise UnderstudyError("file_invalid", f"{path.name} is not a numpy array of numbers ({error}).",
-                              "Save the fit matrix with numpy.save.") from error
+        raise UnderstudyError(
+            "file_invalid",
+            f"{path.name} is not a numpy array of numbers ({error}).",
+            "Save the fit matrix with numpy.save.",
+        ) from error
     rows = (len(ARKIT) - 1, len(ARKIT))
     if array.ndim == 2 and array.shape[0] not in rows and array.shape[1] in rows:
         array = array.T
     if array.ndim != 2 or array.shape[0] not in rows or not np.isfinite(array).all():
-        raise UnderstudyError("file_invalid", f"The fit matrix in {path.name} has shape {array.shape}, not (52, E) or (51, E).",
-                              "Give one row per ARKit shape and one column per expression coefficient.")
+        raise UnderstudyError(
+            "file_invalid",
+            f"The fit matrix in {path.name} has shape {array.shape}, not (52, E) or (51, E).",
+            "Give one row per ARKit shape and one column per expression coefficient.",
+        )
     return np.vstack((array, np.zeros((len(ARKIT) - len(array), array.shape[1]))))
 
 

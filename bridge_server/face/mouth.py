@@ -11,7 +11,13 @@ import numpy as np
 from scipy.ndimage import gaussian_filter1d, maximum_filter1d
 
 from bridge_server.face.acoustics import HOP, Acoustics
-from bridge_server.face.visemes import BILABIALS, SHAPES, VISEME_INDEX, VISEMES, dominances, shape_matrix
+from bridge_server.face.visemes import (
+    BILABIALS,
+    VISEME_INDEX,
+    VISEMES,
+    dominances,
+    shape_matrix,
+)
 from shared.face_curves import ARKIT_INDEX
 
 __all__ = ["Segment", "close_lips", "coarticulate", "mouth_from_signal", "scale_jaw", "signal_weights"]
@@ -78,7 +84,7 @@ def coarticulate(segments: Sequence[Segment], rows: int) -> np.ndarray:
 
 
 def scale_jaw(curves: np.ndarray, level: np.ndarray) -> np.ndarray:
-    """The mouth opened as far as the voice is loud: jaw and lip opening of (N, 52) scaled by ``level`` (N,) in [0, 1]."""
+    """(N, 52) opened as far as the voice is loud: jaw and lip opening scaled by ``level`` (N,) in [0, 1]."""
     out = curves.copy()
     effort = 0.35 + 0.85 * gaussian_filter1d(level, 0.02 / HOP, mode="nearest")
     out[:, _JAW] *= effort
@@ -138,7 +144,14 @@ def signal_weights(acoustics: Acoustics) -> np.ndarray:
         lo1, hi1, lo2, hi2 = 0.0, 1.0, 0.0, 1.0
     opened = np.clip((a.f1 - lo1) / max(hi1 - lo1, 0.1), 0, 1)
     front = np.clip((a.f2 - lo2) / max(hi2 - lo2, 0.1), 0, 1)
-    places = {"aa": (1.0, 0.45), "E": (0.6, 0.75), "ih": (0.1, 0.9), "oh": (0.6, 0.1), "ou": (0.1, 0.1), "nn": (0.1, 0.5)}
+    places = {
+        "aa": (1.0, 0.45),
+        "E": (0.6, 0.75),
+        "ih": (0.1, 0.9),
+        "oh": (0.6, 0.1),
+        "ou": (0.1, 0.1),
+        "nn": (0.1, 0.5),
+    }
     near = np.stack([np.exp(-((opened - o) ** 2 + (front - f) ** 2) / 0.08) for o, f in places.values()], axis=1)
     near /= near.sum(axis=1, keepdims=True) + 1e-9
     # a closure is a dip of the level between two louder moments less than a tenth of a second away

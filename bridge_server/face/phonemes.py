@@ -11,7 +11,7 @@ import numpy as np
 
 from bridge_server.face import align as aligner
 from bridge_server.face import recogniser
-from bridge_server.face.acoustics import RATE, Acoustics, mono16
+from bridge_server.face.acoustics import Acoustics, mono16
 from bridge_server.face.mouth import Segment
 from bridge_server.face.visemes import VISEME_INDEX, VISEMES, arpabet_visemes
 from bridge_server.motion.generator import Audio
@@ -94,14 +94,21 @@ def decode(probabilities: np.ndarray) -> list[Segment]:
             state, in_hold = int(entered_from[k, state]), True
     edges = np.concatenate(([0], np.flatnonzero(np.diff(path)) + 1, [rows]))
     half = recogniser.FRAME / 2
-    return [Segment(max(0.0, a * recogniser.FRAME - half), b * recogniser.FRAME - half, VISEMES[path[a]],
-                    confidence=float(probabilities[a:b, path[a]].mean())) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+    return [
+        Segment(
+            max(0.0, a * recogniser.FRAME - half),
+            b * recogniser.FRAME - half,
+            VISEMES[path[a]],
+            confidence=float(probabilities[a:b, path[a]].mean()),
+        )
+        for a, b in zip(edges[:-1], edges[1:], strict=True)
+    ]
 
 
 def agreement(segments: list[Segment], probabilities: np.ndarray) -> float:
-    """How far the recogniser hears what the segments say, 0 to 1: the mean probability of their visemes where they sound.
+    """How far the recogniser hears what the segments say, 0 to 1: the mean probability of their visemes.
 
-    Each row takes the best within 40 ms, since boundaries differ. About 0.6 where a transcript fits, 0.25 where it does not.
+    Only sounding rows count, and each takes the best within 40 ms, since boundaries differ.
     """
     best = probabilities.copy()
     for shift in (1, 2):
@@ -116,7 +123,9 @@ def agreement(segments: list[Segment], probabilities: np.ndarray) -> float:
     return total / max(rows, 1)
 
 
-def _from_transcript(audio: Audio, a: Acoustics, transcript: str, heard: np.ndarray | None) -> tuple[list[Segment], list[str]]:
+def _from_transcript(
+    audio: Audio, a: Acoustics, transcript: str, heard: np.ndarray | None
+) -> tuple[list[Segment], list[str]]:
     """Segments of a transcript, or none and why."""
     if not aligner.available():
         return [], ["The transcript is not used because pocketsphinx is not installed; the lips follow the recogniser."]
@@ -124,10 +133,14 @@ def _from_transcript(audio: Audio, a: Acoustics, transcript: str, heard: np.ndar
     if latin < 0.7 * max(1, sum(c.isalpha() for c in transcript)) or not aligner.words_of(transcript):
         return [], ["The transcript is not English, which is all the aligner knows; the lips follow the recogniser."]
     if audio.duration > _LONGEST_ALIGNED:
-        return [], [f"The speech is longer than {_LONGEST_ALIGNED / 60:.0f} minutes, so its transcript is not aligned; "
-                    "the lips follow the recogniser."]
-    wrong = ["The transcript does not fit what is said, so it is not used; the lips follow the recogniser. "
-             "Check that it has every word, and no others."]
+        return [], [
+            f"The speech is longer than {_LONGEST_ALIGNED / 60:.0f} minutes, so its transcript is not aligned; "
+            "the lips follow the recogniser."
+        ]
+    wrong = [
+        "The transcript does not fit what is said, so it is not used; the lips follow the recogniser. "
+        "Check that it has every word, and no others."
+    ]
     aligned = aligner.align(mono16(audio), transcript)
     if aligned is None:
         return [], wrong
@@ -158,5 +171,7 @@ def find(audio: Audio, acoustics: Acoustics, transcript: str | None) -> Phonemes
         if segments:
             return Phonemes(segments, "transcript", warnings)
     if heard is None:
-        return Phonemes([], "signal", [*warnings, "The viseme recogniser's weights are missing; the lips follow loudness and tone."])
+        return Phonemes(
+            [], "signal", [*warnings, "The viseme recogniser's weights are missing; the lips follow loudness and tone."]
+        )
     return Phonemes(decode(heard), "recogniser", warnings)

@@ -40,7 +40,9 @@ def find_prosody(acoustics: Acoustics | None, duration: float) -> Prosody:
     salience = acoustics.level * np.clip(acoustics.voiced, 0, 1)
     if acoustics.pitch.any():
         spoken = acoustics.voiced > 0.4
-        semitones = 12 * np.log2(np.maximum(acoustics.pitch, 1) / np.median(acoustics.pitch[spoken] if spoken.any() else 1))
+        semitones = 12 * np.log2(
+            np.maximum(acoustics.pitch, 1) / np.median(acoustics.pitch[spoken] if spoken.any() else 1)
+        )
         salience = salience * (1 + np.clip(semitones, -4, 6) / 10)
     peaks, found = find_peaks(salience, prominence=0.15, distance=int(0.18 / HOP))
     prominence = found["prominences"]

@@ -18,13 +18,16 @@ from bridge_server.face.acoustics import MELS
 from bridge_server.face.visemes import VISEMES
 from shared.errors import UnderstudyError
 
-__all__ = ["DILATIONS", "FRAME", "KERNEL", "Recogniser", "default_weights", "load", "normalise"]
+__all__ = ["DILATIONS", "FRAME", "KERNEL", "WARPS", "Recogniser", "default_weights", "load", "normalise", "warp"]
 
 FRAME: Final = 0.02
 """Seconds per row of the recogniser's output; row ``k`` is centred on ``k * FRAME``."""
 DILATIONS: Final = (1, 2, 4, 8)
 KERNEL: Final = 5
 _BLOCK: Final = 3000
+WARPS: Final = (0.88, 0.94, 1.0, 1.07, 1.15)
+"""Vocal tract lengths that are tried on a clip, as factors of frequency; small speakers have large ones."""
+_JUDGED: Final = 4000
 
 
 def normalise(mel: np.ndarray) -> np.ndarray:
@@ -36,6 +39,25 @@ def normalise(mel: np.ndarray) -> np.ndarray:
     loud = energy > np.percentile(energy, 95) - 6.0
     floor = mel[loud].mean(axis=0) if loud.any() else mel.mean(axis=0)
     return (np.maximum(mel - floor, -9.0) / 2.5).astype(np.float32)
+
+
+def _mel_of(hertz: np.ndarray) -> np.ndarray:
+    return 2595 * np.log10(1 + hertz / 700)
+
+
+def warp(mel: np.ndarray, knots: np.ndarray, factors: np.ndarray) -> np.ndarray:
+    """Log mel rows (N, 40) read at other frequencies: at ``f`` stands what was at ``f`` times the factor there.
+
+    ``factors`` are given at ``knots`` (Hz) and interpolated; the mel scale is that of :mod:`~.acoustics`.
+    """
+    low, high = _mel_of(np.array([60.0, 7600.0]))
+    centres = np.linspace(low, high, MELS + 2)[1:-1]
+    hertz = 700 * (10 ** (centres / 2595) - 1)
+    source = _mel_of(np.maximum(hertz * np.interp(hertz, knots, factors), 0))
+    position = np.clip((source - centres[0]) / (centres[1] - centres[0]), 0, MELS - 1)
+    first = np.minimum(position.astype(int), MELS - 2)
+    share = (position - first).astype(mel.dtype)
+    return (1 - share) * mel[:, first] + share * mel[:, first + 1]
 
 
 def default_weights() -> Path:
@@ -55,6 +77,10 @@ def _convolve(x: np.ndarray, weight: np.ndarray, bias: np.ndarray, dilation: int
     return out
 
 
+def _scaled(mel: np.ndarray, factor: float) -> np.ndarray:
+    return mel if factor == 1.0 else warp(mel, np.array([0.0, 8000.0]), np.array([factor, factor]))
+
+
 class Recogniser:
     """:param weights: tensors by name, as in the module's description.
     :raises UnderstudyError: ``weights_invalid`` when tensors are missing or of another shape.
@@ -64,7 +90,11 @@ class Recogniser:
         try:
             self._w = {k: np.asarray(v, dtype=np.float32) for k, v in weights.items()}
             width = len(self._w["in.bias"])
-            assert_shapes = {"in.weight": (width, MELS, KERNEL), "out.weight": (len(VISEMES), width, 1), "out.bias": (len(VISEMES),)}
+            assert_shapes = {
+                "in.weight": (width, MELS, KERNEL),
+                "out.weight": (len(VISEMES), width, 1),
+                "out.bias": (len(VISEMES),),
+            }
             for k in range(len(DILATIONS)):
                 assert_shapes[f"block.{k}.weight"] = (width, width, KERNEL)
                 assert_shapes[f"block.{k}.bias"] = (width,)
@@ -72,11 +102,33 @@ class Recogniser:
         except KeyError as error:
             wrong = [str(error)]
         if wrong:
-            raise UnderstudyError("weights_invalid", f"The viseme weights are not of this version ({', '.join(wrong)}).",
-                                  "Take the file that belongs to this release, or train it again.")
+            raise UnderstudyError(
+                "weights_invalid",
+                f"The viseme weights are not of this version ({', '.join(wrong)}).",
+                "Take the file that belongs to this release, or train it again.",
+            )
 
     def __call__(self, mel: np.ndarray) -> np.ndarray:
-        """Probabilities (M, 15) float32 for log mel rows (N, 40) at 10 ms; M = ceil(N / 2)."""
+        """Probabilities (M, 15) float32 for log mel rows (N, 40) at 10 ms; M = ceil(N / 2).
+
+        The clip is heard with several vocal tract lengths, and the one that the network is surest of is kept.
+        """
+        # the loudest stretch of 40 s is enough to judge by
+        first = 0
+        if len(mel) > _JUDGED:
+            loud = np.cumsum(np.concatenate(([0.0], mel.max(axis=1))))
+            first = int(np.argmax(loud[_JUDGED:] - loud[:-_JUDGED]))
+        part = mel[first : first + _JUDGED]
+        tract = max(WARPS, key=lambda factor: self._sureness(self._hear(_scaled(part, factor))))
+        return self._hear(_scaled(mel, tract))
+
+    @staticmethod
+    def _sureness(p: np.ndarray) -> float:
+        speaking = p[:, 0] < 0.5
+        return float(np.log(p[speaking].max(axis=1)).mean()) if speaking.any() else -np.inf
+
+    def _hear(self, mel: np.ndarray) -> np.ndarray:
+        """Probabilities (M, 15) for rows as they are."""
         x = normalise(mel)
         margin = 2 * (KERNEL // 2 * (sum(DILATIONS) + 2))
         parts = []

@@ -19,8 +19,24 @@ from shared.timeline import Direction
 __all__ = ["add_hands", "hand_activity"]
 
 _SIDES: Final = ("left", "right")
-_BOTH: Final = ("both", "hands", "arms", "together", "clap", "pray", "jumping jack", "march", "run", "jog", "fists", "box", "climb",
-                "zombie", "karate", "fight")
+_BOTH: Final = (
+    "both",
+    "hands",
+    "arms",
+    "together",
+    "clap",
+    "pray",
+    "jumping jack",
+    "march",
+    "run",
+    "jog",
+    "fists",
+    "box",
+    "climb",
+    "zombie",
+    "karate",
+    "fight",
+)
 _FADE: Final = 0.30
 
 

@@ -24,10 +24,18 @@ FINGERS: Final = ("index", "middle", "pinky", "ring", "thumb")
 _OUT, _IN = (6.0, 6.0, 4.0), (78.0, 95.0, 60.0)
 
 
-def _hand(thumb: tuple[float, float, float, float], index: tuple[float, ...], middle: tuple[float, ...],
-          ring: tuple[float, ...], pinky: tuple[float, ...], spread: float = 0.0) -> np.ndarray:
+def _hand(
+    thumb: tuple[float, float, float, float],
+    index: tuple[float, ...],
+    middle: tuple[float, ...],
+    ring: tuple[float, ...],
+    pinky: tuple[float, ...],
+    spread: float = 0.0,
+) -> np.ndarray:
     """(5, 4) degrees; fingers fan out by ``spread``."""
-    return np.array([(*index, spread), (*middle, 0.15 * spread), (*pinky, -1.3 * spread), (*ring, -0.6 * spread), thumb])
+    return np.array(
+        [(*index, spread), (*middle, 0.15 * spread), (*pinky, -1.3 * spread), (*ring, -0.6 * spread), thumb]
+    )
 
 
 SHAPES: Final[dict[str, np.ndarray]] = {
@@ -59,21 +67,32 @@ _RULES: Final[tuple[tuple[str, str], ...]] = (
     (r"pray\w*|hands together|palms together|namaste|clap\w*|applau\w*", "flat"),
     (r"\bok(ay)?\b(?! to)|ring sign|perfect", "ok"),
     (r"peace sign|victory sign|\bv[ -]sign|two fingers|number two", "two"),
-    (r"three fingers|number three", "three"), (r"four fingers|number four", "four"),
+    (r"three fingers|number three", "three"),
+    (r"four fingers|number four", "four"),
     (r"five fingers|number five|high[ -]five", "five"),
-    (r"phones?\b|calls? someone|telephon\w*|call me", "call"), (r"horns|rock sign|rocks out", "horns"),
+    (r"phones?\b|calls? someone|telephon\w*|call me", "call"),
+    (r"horns|rock sign|rocks out", "horns"),
     (r"point\w*|indicat\w*|one finger|number one|wag\w* (a|the|his|her|their) finger|deictic", "point"),
-    (r"fists?|punch\w*|box(es|ing)?\b|hits?\b|knock\w*|karate|fight\w*|angr\w*|victory|triumph\w*|march\w*|\bruns?\b|running|jog\w*",
-     "fist"),
+    (
+        r"fists?|punch\w*|box(es|ing)?\b|hits?\b|knock\w*|karate|fight\w*|angr\w*|victory|triumph\w*"
+        r"|march\w*|\bruns?\b|running|jog\w*",
+        "fist",
+    ),
     (r"pinch\w*|a little bit|tiny|small|sprinkl\w*|thread\w*|writ(es?|ing)|draw\w*", "pinch"),
     (r"claw\w*|zombie|monster|scratch\w*|scare\w*", "claw"),
-    (r"hold\w*|grab\w*|grasp\w*|carr(y|ies|ying)|pick\w* up|lift\w*|sword\w*|pull\w*|catch\w*|climb\w*|drink\w*|motorcycle|rid(es?|ing)|swings? a",
-     "grasp"),
+    (
+        r"hold\w*|grab\w*|grasp\w*|carr(y|ies|ying)|pick\w* up|lift\w*|sword\w*|pull\w*|catch\w*|climb\w*|drink\w*"
+        r"|motorcycle|rid(es?|ing)|swings? an? (sword|bat|club|racket|axe)",
+        "grasp",
+    ),
     (r"beg\w*|scoop\w*|wash\w*|reach\w* out|asks? for help|offers?|gives?", "cup"),
     (r"salut\w*|stops?\b|halt\w*|karate chop|knife hand|\bflat\b|push\w*|wip(es?|ing)|bows?\b|chest", "flat"),
     (r"surpris\w*|panic\w*|big\b|jumping jacks?|jazz hands|many|huge|cheer\w*", "spread"),
-    (r"wav(e|es|ing)|greet\w*|hello|hi\b|goodbye|shrug\w*|question|present\w*|spreads?|opens?|welcom\w*|come here|beckon\w*|explain\w*",
-     "open"),
+    (
+        r"wav(e|es|ing)|greet\w*|hello|hi\b|goodbye|shrug\w*|question|present\w*|spreads?|opens?"
+        r"|welcom\w*|come here|beckon\w*|explain\w*",
+        "open",
+    ),
 )
 _PATTERNS: Final = tuple((re.compile(rf"\b(?:{p})", re.IGNORECASE), shape) for p, shape in _RULES)
 _COUNT_TO: Final = re.compile(rf"\bcount\w*(?:.*?\bto)?\s+({'|'.join(_COUNTS)}|[1-5])\b", re.IGNORECASE)

@@ -35,13 +35,19 @@ _AFTER: Final = 1.5
 _SAME_AGAIN: Final = 12.0
 """Seconds in which a gesture is not repeated."""
 _CUE: Final = 0.22
-_WEAK_CUES: Final = frozenset("i me my you your this that us we or but no what who why how where when there here go say tell".split())
+_WEAK_CUES: Final = frozenset(
+    "i me my you your this that us we or but no what who why how where when there here go say tell".split()
+)
 """Words so common that they alone mean nothing; they count less and only beside a fitting sentence."""
 
 
 @dataclass(frozen=True)
 class Word:
-    """:ivar start: seconds. :ivar end: seconds. :ivar text: as written in the transcript. :ivar clause: index of its clause."""
+    """:ivar start: seconds.
+    :ivar end: seconds.
+    :ivar text: as written in the transcript.
+    :ivar clause: index of its clause.
+    """
 
     start: float
     end: float
@@ -71,7 +77,7 @@ def _table() -> list[dict[str, Any]]:
 
 
 def _clauses(transcript: str) -> list[str]:
-    """Stretches between punctuation, with their end mark; a lone word joins the next stretch unless it ends a sentence."""
+    """Stretches between punctuation, with their mark; a lone word joins the next stretch unless it ends a sentence."""
     parts = [p.strip() for p in re.findall(r"[^.,;:!?…—\n]+[.,;:!?…—]*", transcript) if re.search(r"\w", p)]
     out: list[str] = []
     for part in parts:
@@ -85,7 +91,8 @@ def _clauses(transcript: str) -> list[str]:
 def words_with_times(audio: Audio, transcript: str) -> tuple[list[Word], list[str], list[str]]:
     """Words with times, the clauses they belong to, and warnings.
 
-    Times come from forced alignment; where that fails they are spread over the sounding parts by length, and a warning says so.
+    Times come from forced alignment; where that fails they are spread over the sounding parts by length, and a warning
+    says so.
 
     :raises UnderstudyError: ``request_invalid`` when the transcript has no words.
     """
@@ -108,7 +115,9 @@ def words_with_times(audio: Audio, transcript: str) -> tuple[list[Word], list[st
     sounding = np.cumsum(a.level > 0.12) * ac.HOP
     total = float(sounding[-1]) if len(sounding) else 0.0
     if total <= 0:
-        raise UnderstudyError("audio_invalid", "There is no speech in the audio.", "Check the sound's volume, or choose another file.")
+        raise UnderstudyError(
+            "audio_invalid", "There is no speech in the audio.", "Check the sound's volume, or choose another file."
+        )
     edges = np.cumsum([0] + [len(t) + 1 for t, _ in spoken]) / sum(len(t) + 1 for t, _ in spoken) * total
     times = np.searchsorted(sounding, edges) * ac.HOP
     words = [Word(float(s), float(e), t, c) for (t, c), s, e in zip(spoken, times[:-1], times[1:], strict=True)]
@@ -127,13 +136,19 @@ def _cue_in(clause: str, cues: Sequence[str]) -> tuple[str, float]:
     return best, worth
 
 
-@lru_cache(maxsize=2)
+_KNOWN: Final[list[tuple[TextEncoder, list[tuple[list[str], np.ndarray]]]]] = []
+"""The last encoder's vectors of the table: 400 sentences need not be embedded again for each script."""
+
+
 def _embedded(encoder: TextEncoder) -> list[tuple[list[str], np.ndarray]]:
     """Per gesture, its sentences and cues with their vectors."""
+    if _KNOWN and _KNOWN[0][0] is encoder:
+        return _KNOWN[0][1]
     texts = [[*g["utterances"], *(c for c in g["cues"] if c not in _WEAK_CUES)] or g["captions"] for g in _table()]
     vectors = encoder.encode([t for part in texts for t in part])
     cuts = np.cumsum([len(part) for part in texts])[:-1]
-    return list(zip(texts, np.split(vectors, cuts), strict=True))
+    _KNOWN[:] = [(encoder, list(zip(texts, np.split(vectors, cuts), strict=True)))]
+    return _KNOWN[0][1]
 
 
 def suggest(
@@ -169,10 +184,21 @@ def suggest(
             near = vectors @ known[best]
             word = next((w for w in inside if w.text.lower().replace("’", "'") == said), inside[int(np.argmax(near))])
             stroke = (word.start + min(word.end, word.start + 0.3)) / 2
-            reason = f"“{clause.strip(' .,;:')}” has “{cue}”" if cue else f"“{clause.strip(' .,;:')}” is like “{texts[best]}”"
+            reason = (
+                f"“{clause.strip(' .,;:')}” has “{cue}”"
+                if cue
+                else f"“{clause.strip(' .,;:')}” is like “{texts[best]}”"
+            )
             start, end = max(0.0, stroke - _STROKE), min(stroke + _AFTER, max(audio.duration, stroke + 0.5))
-            candidates.append(Suggestion(Direction(round(start, 2), round(end, 2), gesture["direction"], "upper"), f"{reason}.",
-                                         word.text, gesture["concept"], min(score, 1.0)))
+            candidates.append(
+                Suggestion(
+                    Direction(round(start, 2), round(end, 2), gesture["direction"], "upper"),
+                    f"{reason}.",
+                    word.text,
+                    gesture["concept"],
+                    min(score, 1.0),
+                )
+            )
     chosen: list[Suggestion] = []
     for c in sorted(candidates, key=lambda s: -s.score):
         apart = all(abs(c.direction.start - k.direction.start) >= spacing for k in chosen)

@@ -22,7 +22,7 @@ POSES = ("jawOpen", "mouthPucker", "mouthSmileLeft")
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Skin coefficient 0 is the mean of the window's middle tenth, 1 the emotion joy; they move jawOpen and mouthSmileLeft."""
+    """Skin coefficient 0 is the mean of the window's middle tenth, moving jawOpen; 1 is joy, moving mouthSmileLeft."""
     from onnx import TensorProto, helper, numpy_helper
 
     rng = np.random.default_rng(0)
@@ -31,20 +31,33 @@ def folder(tmp_path: Path) -> Path:
     skin[0], skin[1] = poses[0], poses[2]
     neutral = rng.normal(size=(VERTICES, 3)).astype(np.float32)
     np.savez(tmp_path / "model_data.npz", shapes_matrix_skin=skin, shapes_mean_skin=neutral)
-    np.savez(tmp_path / "bs_skin.npz", neutral=neutral, poseNames=np.array([b"neutral", *(p.encode() for p in POSES)]),
-             frontalMask=np.arange(5, VERTICES), **dict(zip(POSES, poses, strict=True)))
+    np.savez(
+        tmp_path / "bs_skin.npz",
+        neutral=neutral,
+        poseNames=np.array([b"neutral", *(p.encode() for p in POSES)]),
+        frontalMask=np.arange(5, VERTICES),
+        **dict(zip(POSES, poses, strict=True)),
+    )
     hear = np.zeros((WINDOW, SKIN + 29), np.float32)
     hear[WINDOW // 2 - 416 : WINDOW // 2 + 416, 0] = 1 / 832
     feel = np.zeros((26, SKIN + 29), np.float32)
     feel[16 + 6, 1] = 1.0
-    nodes = [helper.make_node("MatMul", ["input", "hear"], ["a"]), helper.make_node("MatMul", ["emotion", "feel"], ["b"]),
-             helper.make_node("Add", ["a", "b"], ["result"])]
+    nodes = [
+        helper.make_node("MatMul", ["input", "hear"], ["a"]),
+        helper.make_node("MatMul", ["emotion", "feel"], ["b"]),
+        helper.make_node("Add", ["a", "b"], ["result"]),
+    ]
     value = helper.make_tensor_value_info
-    graph = helper.make_graph(nodes, "tiny", [value("input", TensorProto.FLOAT, ["n", 1, WINDOW]),
-                                              value("emotion", TensorProto.FLOAT, ["n", 1, 26])],
-                              [value("result", TensorProto.FLOAT, ["n", 1, SKIN + 29])],
-                              [numpy_helper.from_array(hear, "hear"), numpy_helper.from_array(feel, "feel")])
-    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), tmp_path / "network.onnx")
+    graph = helper.make_graph(
+        nodes,
+        "tiny",
+        [value("input", TensorProto.FLOAT, ["n", 1, WINDOW]), value("emotion", TensorProto.FLOAT, ["n", 1, 26])],
+        [value("result", TensorProto.FLOAT, ["n", 1, SKIN + 29])],
+        [numpy_helper.from_array(hear, "hear"), numpy_helper.from_array(feel, "feel")],
+    )
+    onnx.save(
+        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), tmp_path / "network.onnx"
+    )
     return tmp_path
 
 

@@ -42,11 +42,21 @@ def curl(rotations: np.ndarray, side: str) -> np.ndarray:
     return rot.angle_between(rotations[:, joints], rot.identity(len(rotations), len(joints))).mean(axis=1)
 
 
-@pytest.mark.parametrize(("text", "shapes"), [
-    ("a person points to the left", ("point",)), ("shakes a fist", ("fist",)), ("counts to three", ("one", "two", "three")),
-    ("counts", ("one", "two", "three", "four", "five")), ("gives a thumbs up", ("thumbs_up",)), ("a person waves hello", ("open",)),
-    ("prays", ("flat",)), ("a person walks", ()), ("a person nods: okay", ("ok",)), ("counts from one to 2", ("one", "two")),
-])
+@pytest.mark.parametrize(
+    ("text", "shapes"),
+    [
+        ("a person points to the left", ("point",)),
+        ("shakes a fist", ("fist",)),
+        ("counts to three", ("one", "two", "three")),
+        ("counts", ("one", "two", "three", "four", "five")),
+        ("gives a thumbs up", ("thumbs_up",)),
+        ("a person waves hello", ("open",)),
+        ("prays", ("flat",)),
+        ("a person walks", ()),
+        ("a person nods: okay", ("ok",)),
+        ("counts from one to 2", ("one", "two")),
+    ],
+)
 def test_shape_in_words(text, shapes):
     assert shape_in_words(text) == shapes
     assert all(s in SHAPES for s in shapes)
@@ -117,7 +127,11 @@ def test_counting_shows_one_after_the_other():
 def test_muted_directions_and_other_parts_do_nothing():
     q = raising(90, "right")
     plain = add_hands(q, FPS, [], 1)
-    for d in (Direction(0, 3, "fist", enabled=False), Direction(0, 3, "fist", "lower"), Direction(0, 3, "fist", strength=0.0)):
+    for d in (
+        Direction(0, 3, "fist", enabled=False),
+        Direction(0, 3, "fist", "lower"),
+        Direction(0, 3, "fist", strength=0.0),
+    ):
         assert np.allclose(add_hands(q, FPS, [d], 1), plain)
 
 

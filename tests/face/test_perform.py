@@ -68,10 +68,17 @@ def test_any_sample_rate_gives_the_same_mouth(rate):
     assert np.corrcoef(reference, other)[0, 1] > 0.85
 
 
-@pytest.mark.parametrize("samples", [
-    np.zeros(RATE * 3, np.float32), np.zeros(0, np.float32), np.full(RATE, np.nan, np.float32),
-    np.full(RATE * 2, 1e-6, np.float32), np.zeros(1, np.float32),
-], ids=["silence", "empty", "nan", "whisper of noise", "one sample"])
+@pytest.mark.parametrize(
+    "samples",
+    [
+        np.zeros(RATE * 3, np.float32),
+        np.zeros(0, np.float32),
+        np.full(RATE, np.nan, np.float32),
+        np.full(RATE * 2, 1e-6, np.float32),
+        np.zeros(1, np.float32),
+    ],
+    ids=["silence", "empty", "nan", "whisper of noise", "one sample"],
+)
 def test_sound_without_speech_gives_an_idle_face_with_closed_lips(samples):
     t = times(8.0)
     p = perform(Audio(samples), t, 1)
@@ -109,8 +116,14 @@ def test_blinks_come_at_natural_rates_and_close_the_lids():
 
 def test_known_phonemes_close_the_lips_between_open_vowels():
     audio = vowel_train(4)
-    segments = [Segment(0.0, 0.5, "sil"), *(s for k in range(20) for s in (
-        Segment(0.5 + 0.15 * k, 0.60 + 0.15 * k, "aa"), Segment(0.60 + 0.15 * k, 0.65 + 0.15 * k, "PP")))]
+    segments = [
+        Segment(0.0, 0.5, "sil"),
+        *(
+            s
+            for k in range(20)
+            for s in (Segment(0.5 + 0.15 * k, 0.60 + 0.15 * k, "aa"), Segment(0.60 + 0.15 * k, 0.65 + 0.15 * k, "PP"))
+        ),
+    ]
     for fps in (24.0, 25.0, 30.0, 60.0):
         t = times(4.0, fps)
         wide = opening(perform(audio, t, 1, options=FaceOptions(segments=segments)).curves)
@@ -143,7 +156,11 @@ def perform_options(audio: Audio, t: np.ndarray, lead: float) -> np.ndarray:
 def test_gaze_turns_the_eyes_and_lowers_the_lids():
     t = times(4.0)
     left = perform(None, t, 1, options=FaceOptions(gaze=(0.4, 0.0))).curves
-    assert left["eyeLookOutLeft"].mean() > 0.5 and left["eyeLookInRight"].mean() > 0.5 and left["eyeLookInLeft"].mean() < 0.05
+    assert (
+        left["eyeLookOutLeft"].mean() > 0.5
+        and left["eyeLookInRight"].mean() > 0.5
+        and left["eyeLookInLeft"].mean() < 0.05
+    )
     down = perform(None, t, 1, options=FaceOptions(gaze=(0.0, -0.4))).curves
     assert np.median(down["eyeBlinkLeft"]) > 0.15
 

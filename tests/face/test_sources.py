@@ -11,7 +11,8 @@ import pytest
 from bridge_server.audio.decode import decode as decode_audio
 from bridge_server.face import acoustics as ac
 from bridge_server.face import align, espeak, perform, phonemes, recogniser
-from bridge_server.face.evaluate import alignment_errors, frame_accuracy, test_utterances as make_utterances
+from bridge_server.face.evaluate import alignment_errors, frame_accuracy
+from bridge_server.face.evaluate import test_utterances as make_utterances
 from bridge_server.face.phonemes import decode
 from bridge_server.face.training.speakers import from_espeak, label_rows
 from bridge_server.face.visemes import CLOSED_OPENING, opening
@@ -19,8 +20,11 @@ from bridge_server.motion.generator import Audio
 from shared.errors import UnderstudyError
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-SAID = ("One moment, I am on my way. Hello, and welcome! My name is Understudy. Give me a voice, and a few words on the timeline. "
-        "I listen, I learn my part, and I play it for you. And if you like it, I could jump for joy!")
+SAID = (
+    "One moment, I am on my way. Hello, and welcome! My name is Understudy. Give me a voice, and a few words on "
+    "the timeline. "
+    "I listen, I learn my part, and I play it for you. And if you like it, I could jump for joy!"
+)
 needs_aligner = pytest.mark.skipif(not align.available(), reason="pocketsphinx is not installed")
 needs_espeak = pytest.mark.skipif(not espeak.available(), reason="espeak-ng is not installed")
 needs_weights = pytest.mark.skipif(recogniser.load() is None, reason="the viseme weights are not there")
@@ -71,10 +75,16 @@ def test_transcript_gives_words_with_times(speech):
 
 
 @needs_aligner
-@pytest.mark.parametrize("wrong", [
-    "The quick brown fox jumps over the lazy dog.", "Hello.", SAID + " " + SAID,
-    "There is a completely different story here about the weather in the mountains, where nobody has been since the winter of the year.",
-])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "The quick brown fox jumps over the lazy dog.",
+        "Hello.",
+        SAID + " " + SAID,
+        "There is a completely different story here about the weather in the mountains, "
+        "where nobody has been since the winter of the year.",
+    ],
+)
 def test_a_wrong_transcript_is_said_and_not_used(speech, wrong):
     p = perform(speech, times(speech), 0, wrong)
     assert p.source != "transcript"
@@ -164,8 +174,10 @@ def test_unseen_voices_and_languages_are_recognised(telephone):
 @needs_espeak
 @needs_aligner
 def test_alignment_error():
-    errors = [alignment_errors(from_espeak(text, "en-us+f4")) for text in
-              ("The birch canoe slid on the smooth planks.", "Four hours of steady work faced us.")]
+    errors = [
+        alignment_errors(from_espeak(text, "en-us+f4"))
+        for text in ("The birch canoe slid on the smooth planks.", "Four hours of steady work faced us.")
+    ]
     assert all(e is not None for e in errors)
     found = np.concatenate(errors)
     assert np.median(found) <= 0.02 and (found <= 0.04).mean() > 0.8

@@ -9,11 +9,24 @@ import pytest
 from bridge_server.face import maps
 from bridge_server.face.acoustics import HOP
 from bridge_server.face.align import ipa_to_arpabet, words_of
-from bridge_server.face.emotion import EMOTIONS, emotion_curves, emotion_in_words, emotions_from_directions
+from bridge_server.face.emotion import (
+    EMOTIONS,
+    emotion_curves,
+    emotion_in_words,
+    emotions_from_directions,
+)
 from bridge_server.face.mouth import Segment, close_lips, coarticulate
 from bridge_server.face.phonemes import agreement, decode, split_shapes
 from bridge_server.face.visemes import (
-    ARPABET, CLOSED_OPENING, SHAPES, VISEME_INDEX, VISEMES, arpabet_visemes, ipa_visemes, opening, shape_matrix,
+    ARPABET,
+    CLOSED_OPENING,
+    SHAPES,
+    VISEME_INDEX,
+    VISEMES,
+    arpabet_visemes,
+    ipa_visemes,
+    opening,
+    shape_matrix,
 )
 from shared import rotations as rot
 from shared.errors import UnderstudyError
@@ -32,16 +45,36 @@ def test_every_viseme_has_a_shape_of_known_curves():
     assert all(v in VISEMES for shapes in ARPABET.values() for v in shapes)
 
 
-@pytest.mark.parametrize(("symbol", "expected"), [
-    ("p", ("PP",)), ("aɪ", ("aa", "ih")), ("tʃ", ("CH",)), ("ts", ("SS",)), ("iː", ("ih",)), ("h", ()), ("ɜː", ("RR",)),
-    ("ɑ̃", ("aa",)), ("dʲ", ("DD",)), ("", ("sil",)), ("_:", ("sil",)), ("(en)", ()), ("oʊ", ("oh", "ou")), ("ʔ", ()), ("əl", ("aa", "nn")),
-])
+@pytest.mark.parametrize(
+    ("symbol", "expected"),
+    [
+        ("p", ("PP",)),
+        ("aɪ", ("aa", "ih")),
+        ("tʃ", ("CH",)),
+        ("ts", ("SS",)),
+        ("iː", ("ih",)),
+        ("h", ()),
+        ("ɜː", ("RR",)),
+        ("ɑ̃", ("aa",)),
+        ("dʲ", ("DD",)),
+        ("", ("sil",)),
+        ("_:", ("sil",)),
+        ("(en)", ()),
+        ("oʊ", ("oh", "ou")),
+        ("ʔ", ()),
+        ("əl", ("aa", "nn")),
+    ],
+)
 def test_ipa(symbol, expected):
     assert ipa_visemes(symbol) == expected
 
 
 def test_arpabet_takes_stress_and_silences():
-    assert arpabet_visemes("AY1") == ("aa", "ih") and arpabet_visemes("<sil>") == ("sil",) and arpabet_visemes("m") == ("PP",)
+    assert (
+        arpabet_visemes("AY1") == ("aa", "ih")
+        and arpabet_visemes("<sil>") == ("sil",)
+        and arpabet_visemes("m") == ("PP",)
+    )
 
 
 def test_ipa_to_arpabet():
@@ -49,17 +82,29 @@ def test_ipa_to_arpabet():
     assert ipa_to_arpabet("tʃˈeɪndʒ") == "CH EY N JH".split()
 
 
-@pytest.mark.parametrize(("text", "words"), [
-    ("Hello, World!", ["hello", "world"]), ("It’s 42.", ["it's", "forty", "two"]), ("in 1961", ["in", "nineteen", "sixty", "one"]),
-    ("Café & 3,000", ["cafe", "and", "three", "thousand"]), ("…", []), ("2026", ["twenty", "twenty", "six"]),
-])
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("Hello, World!", ["hello", "world"]),
+        ("It’s 42.", ["it's", "forty", "two"]),
+        ("in 1961", ["in", "nineteen", "sixty", "one"]),
+        ("Café & 3,000", ["cafe", "and", "three", "thousand"]),
+        ("…", []),
+        ("2026", ["twenty", "twenty", "six"]),
+    ],
+)
 def test_transcript_words(text, words):
     assert words_of(text) == words
 
 
 def test_shapes_are_split_without_gaps():
-    phones = [(0.0, 0.1, "SIL", ("sil",)), (0.1, 0.15, "HH", ()), (0.15, 0.35, "AY", ("aa", "ih")), (0.35, 0.38, "SIL", ("sil",)),
-              (0.38, 0.5, "M", ("PP",))]
+    phones = [
+        (0.0, 0.1, "SIL", ("sil",)),
+        (0.1, 0.15, "HH", ()),
+        (0.15, 0.35, "AY", ("aa", "ih")),
+        (0.35, 0.38, "SIL", ("sil",)),
+        (0.38, 0.5, "M", ("PP",)),
+    ]
     out = split_shapes(phones)
     assert [v for _, _, v, _ in out] == ["sil", "aa", "ih", "PP"]
     assert out[1][0] == pytest.approx(0.1)
@@ -69,8 +114,14 @@ def test_shapes_are_split_without_gaps():
 def test_coarticulation_reaches_a_long_vowel_and_softens_a_short_one():
     def jaw(duration: float) -> float:
         c = 0.5
-        curves = coarticulate([Segment(0, c - duration / 2, "SS"), Segment(c - duration / 2, c + duration / 2, "aa"),
-                               Segment(c + duration / 2, 1, "SS")], 101)
+        curves = coarticulate(
+            [
+                Segment(0, c - duration / 2, "SS"),
+                Segment(c - duration / 2, c + duration / 2, "aa"),
+                Segment(c + duration / 2, 1, "SS"),
+            ],
+            101,
+        )
         return float(curves[50, ARKIT_INDEX["jawOpen"]])
 
     full = SHAPES["aa"].curves["jawOpen"]
@@ -149,17 +200,27 @@ def test_fit_matrix_layouts(tmp_path):
             maps.load_fit(tmp_path / name)
 
 
-@pytest.mark.parametrize(("text", "name"), [
-    ("a person jumps for joy", "happy"), ("walks angrily", "angry"), ("a person walks", "neutral"), ("not happy at all", "neutral"),
-    ("is very scared", "afraid"), ("a person apologises", "sad"), ("someone reacts with surprise", "surprised"),
-])
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("a person jumps for joy", "happy"),
+        ("walks angrily", "angry"),
+        ("a person walks", "neutral"),
+        ("not happy at all", "neutral"),
+        ("is very scared", "afraid"),
+        ("a person apologises", "sad"),
+        ("someone reacts with surprise", "surprised"),
+    ],
+)
 def test_emotion_in_words(text, name):
     assert emotion_in_words(text)[0] == name
 
 
 def test_emotions_fade_with_their_strips():
     t = np.arange(300) / 30
-    curves = emotions_from_directions([Direction(2, 6, "jumps very happily"), Direction(0, 9, "is sad", enabled=False)], t)
+    curves = emotions_from_directions(
+        [Direction(2, 6, "jumps very happily"), Direction(0, 9, "is sad", enabled=False)], t
+    )
     assert set(curves) == {"happy"}
     assert curves["happy"][45] == 0 and curves["happy"][120] == pytest.approx(1) and curves["happy"][-1] == 0
     face = emotion_curves({**curves, "angry": 0.5}, t)

@@ -7,8 +7,9 @@ import numpy as np
 from scipy.signal import fftconvolve, resample_poly
 
 from bridge_server.face.acoustics import RATE
+from bridge_server.face.recogniser import warp
 
-__all__ = ["augment"]
+__all__ = ["augment", "other_tract"]
 
 
 def _equalise(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -46,7 +47,9 @@ def _noise(x: np.ndarray, rng: np.random.Generator, other: np.ndarray) -> np.nda
         slope = rng.uniform(0, 1.2)
         noise = np.fft.irfft(spectrum / np.maximum(np.arange(len(spectrum)), 20.0) ** slope, len(x))
         if kind < 0.15:  # mains hum
-            noise = noise / (noise.std() + 1e-9) + 2 * np.sin(2 * np.pi * float(rng.choice([50, 60])) * np.arange(len(x)) / RATE)
+            noise = noise / (noise.std() + 1e-9) + 2 * np.sin(
+                2 * np.pi * float(rng.choice([50, 60])) * np.arange(len(x)) / RATE
+            )
     else:  # someone else, further away
         noise = np.resize(other, len(x)) if len(other) else np.zeros(len(x))
     level = rng.uniform(12, 40) if kind >= 0.75 else rng.uniform(5, 40)
@@ -80,3 +83,12 @@ def augment(x: np.ndarray, rng: np.random.Generator, other: np.ndarray) -> tuple
         limit = np.abs(x).max() * rng.uniform(0.3, 0.8)
         x = np.clip(x, -limit, limit)
     return (x * 10 ** (rng.uniform(-30, 0) / 20)).astype(np.float32), stretch
+
+
+def other_tract(mel: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Log mel rows (N, 40) as if said by another vocal tract.
+
+    One factor for all frequencies, and each formant region a little by itself, as people and accents differ.
+    """
+    knots = np.array([0.0, 500.0, 1500.0, 3000.0, 7600.0])
+    return warp(mel, knots, rng.uniform(0.84, 1.19) * rng.normal(1.0, 0.045, len(knots)).clip(0.88, 1.12))

@@ -12,8 +12,19 @@ import numpy as np
 
 from bridge_server.face.acoustics import RATE
 from bridge_server.face.recogniser import FRAME
-from bridge_server.face.training.speakers import Utterance, festival, flite, from_espeak, label_rows
-from bridge_server.face.training.texts import SENTENCES, SYLLABLES, english_words, invent
+from bridge_server.face.training.speakers import (
+    Utterance,
+    festival,
+    flite,
+    from_espeak,
+    label_rows,
+)
+from bridge_server.face.training.texts import (
+    SENTENCES,
+    SYLLABLES,
+    english_words,
+    invent,
+)
 from shared.errors import UnderstudyError
 
 __all__ = ["HELD_OUT_VOICES", "Corpus", "build"]
@@ -22,14 +33,70 @@ log = logging.getLogger(__name__)
 
 HELD_OUT_VOICES: Final = ("espeak:f4", "espeak:m7", "espeak:klatt3", "espeak:Annie", "flite:rms")
 """Never trained on; with the languages of ``TEST_SENTENCES`` other than English they are the test."""
-_VARIANTS: Final = ("", "m1", "m2", "m3", "m4", "m5", "m6", "m8", "f1", "f2", "f3", "f5", "klatt", "klatt2", "klatt4", "Andy", "Lee",
-                    "adam", "Alicia", "Andrea", "anika", "antonio", "belinda", "benjamin", "boris", "caleb", "david", "Denis", "ed",
-                    "edward", "Gene", "gustave", "Henrique", "Hugo", "iven", "Jacky", "linda", "Marco", "Mario", "max", "Michael",
-                    "michel", "miguel", "Mike", "norbert", "paul", "quincy", "rob", "sandro", "shelby", "steph", "travis", "victor",
-                    "zac", "grandma", "grandpa", "croak", "aunty")
+_VARIANTS: Final = (
+    "",
+    "m1",
+    "m2",
+    "m3",
+    "m4",
+    "m5",
+    "m6",
+    "m8",
+    "f1",
+    "f2",
+    "f3",
+    "f5",
+    "klatt",
+    "klatt2",
+    "klatt4",
+    "Andy",
+    "Lee",
+    "adam",
+    "Alicia",
+    "Andrea",
+    "anika",
+    "antonio",
+    "belinda",
+    "benjamin",
+    "boris",
+    "caleb",
+    "david",
+    "Denis",
+    "ed",
+    "edward",
+    "Gene",
+    "gustave",
+    "Henrique",
+    "Hugo",
+    "iven",
+    "Jacky",
+    "linda",
+    "Marco",
+    "Mario",
+    "max",
+    "Michael",
+    "michel",
+    "miguel",
+    "Mike",
+    "norbert",
+    "paul",
+    "quincy",
+    "rob",
+    "sandro",
+    "shelby",
+    "steph",
+    "travis",
+    "victor",
+    "zac",
+    "grandma",
+    "grandpa",
+    "croak",
+    "aunty",
+)
 _ENGLISH: Final = ("en-us", "en-us", "en-us", "en", "en-gb-x-rp", "en-gb-scotland", "en-029", "en-gb-x-gbcwmd")
 _FLITE: Final = ("slt", "awb", "kal16")
-_FESTIVAL: Final = ("ked_diphone", "cmu_us_slt_arctic_hts")
+_FESTIVAL: Final = ("ked_diphone", "cmu_us_slt_arctic_hts", "msu_ru_nsh_clunits")
+_SHARES: Final = {"espeak": 0.35, "flite": 0.35, "festival": 0.30}
 
 
 def _english(rng: np.random.Generator, words: list[str]) -> str:
@@ -80,7 +147,7 @@ def _utterances(minutes: float, seed: int) -> list[tuple[str, Utterance]]:
     words = english_words()
     made: list[tuple[str, Utterance]] = []
     seconds = {"espeak": 0.0, "flite": 0.0, "festival": 0.0}
-    goal = {"espeak": 0.55 * minutes * 60, "flite": 0.30 * minutes * 60, "festival": 0.15 * minutes * 60}
+    goal = {engine: share * minutes * 60 for engine, share in _SHARES.items()}
     languages = [k for k in SENTENCES if k != "en"]
 
     def keep(engine: str, utterance: Utterance) -> None:
@@ -92,9 +159,16 @@ def _utterances(minutes: float, seed: int) -> list[tuple[str, Utterance]]:
         language = str(rng.choice(_ENGLISH)) if rng.random() < 0.5 else str(rng.choice(languages))
         variant = str(rng.choice(_VARIANTS))
         try:
-            keep("espeak", from_espeak(_text(language, rng, words), language + (f"+{variant}" if variant else ""),
-                                       words_per_minute=int(rng.integers(110, 240)), pitch=int(rng.integers(15, 90)),
-                                       pitch_range=int(rng.integers(20, 90))))
+            keep(
+                "espeak",
+                from_espeak(
+                    _text(language, rng, words),
+                    language + (f"+{variant}" if variant else ""),
+                    words_per_minute=int(rng.integers(110, 240)),
+                    pitch=int(rng.integers(15, 90)),
+                    pitch_range=int(rng.integers(20, 90)),
+                ),
+            )
         except UnderstudyError as error:
             if language == "en-us":
                 raise
@@ -107,8 +181,9 @@ def _utterances(minutes: float, seed: int) -> list[tuple[str, Utterance]]:
             keep("flite", said)
     misses = 0
     while seconds["festival"] < goal["festival"] and misses < 3:
-        texts = [_english(rng, words) for _ in range(40)]
-        batch = festival(texts, str(rng.choice(_FESTIVAL)), stretch=float(rng.uniform(0.8, 1.25)))
+        voice = str(rng.choice(_FESTIVAL))
+        texts = [_text("ru" if "_ru_" in voice else "en", rng, words) for _ in range(40)]
+        batch = festival(texts, voice, stretch=float(rng.uniform(0.8, 1.25)))
         misses = misses + 1 if not batch else 0
         for said in batch:
             keep("festival", said)

@@ -57,7 +57,9 @@ def _to_16k(samples: np.ndarray, rate: int) -> np.ndarray:
     return resample_poly(x, RATE // common, rate // common).astype(np.float32)
 
 
-def from_espeak(text: str, voice: str, *, words_per_minute: int = 165, pitch: int = 50, pitch_range: int = 50) -> Utterance:
+def from_espeak(
+    text: str, voice: str, *, words_per_minute: int = 165, pitch: int = 50, pitch_range: int = 50
+) -> Utterance:
     """Speak with espeak-ng. :raises UnderstudyError: ``unsupported`` when it or the voice is missing."""
     s = espeak.synthesise(text, voice, words_per_minute=words_per_minute, pitch=pitch, pitch_range=pitch_range)
     phones = [(a, b, n, ipa_visemes(n)) for a, b, n in s.segments]
@@ -76,8 +78,24 @@ def flite(text: str, voice: str, *, stretch: float = 1.0) -> Utterance | None:
         return None
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "speech.wav"
-        done = subprocess.run(["flite", "-voice", voice, "--setf", f"duration_stretch={stretch:.3f}", "-psdur", "-t", text,
-                               "-o", str(out)], capture_output=True, text=True, check=False, timeout=60)
+        done = subprocess.run(
+            [
+                "flite",
+                "-voice",
+                voice,
+                "--setf",
+                f"duration_stretch={stretch:.3f}",
+                "-psdur",
+                "-t",
+                text,
+                "-o",
+                str(out),
+            ],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
         found = re.findall(r"(\S+?):(\d+\.\d+)", done.stdout)
         if done.returncode or not out.is_file() or not found:
             return None
@@ -87,27 +105,68 @@ def flite(text: str, voice: str, *, stretch: float = 1.0) -> Utterance | None:
         shapes = ("sil",) if name == "pau" else arpabet_visemes("AH" if name == "ax" else name)
         phones.append((start, float(end), name.upper(), shapes))
         start = float(end)
-    named = [(a, b, () if shapes == ("sil",) else ("AH" if n == "AX" else n,)) for a, b, n, shapes in phones]
+    named: list[tuple[float, float, tuple[str, ...]]] = [
+        (a, b, () if shapes == ("sil",) else ("AH" if n == "AX" else n,)) for a, b, n, shapes in phones
+    ]
     return Utterance(_to_16k(samples, rate), split_shapes(phones), text, f"flite:{voice}", named)
 
 
-_MRPA: Final = {"ax": ("aa",), "dx": ("DD",), "el": ("nn",), "em": ("PP",), "en": ("nn",), "axr": ("RR",), "nx": ("nn",),
-                "ih0": ("ih",), "hv": (), "h#": ("sil",), "pau": ("sil",), "#": ("sil",), "brth": ("sil",)}
+_RUSSIAN: Final = {
+    name: (viseme,)
+    for viseme, names in {
+        "ih": "ii i yy y ae j",
+        "ou": "uu u ur",
+        "E": "ee e",
+        "oh": "oo",
+        "aa": "aa a ay",
+        "PP": "p pp b bb m mm",
+        "FF": "f ff v vv",
+        "SS": "s ss z zz c",
+        "CH": "sh sch zh ch",
+        "DD": "t tt d dd",
+        "kk": "k kk g gg h hh",
+        "nn": "n nn l ll",
+        "RR": "r rr",
+        "sil": "pau #",
+    }.items()
+    for name in names.split()
+}
+"""Phones of the festival voice ``msu_ru_nsh_clunits``; a doubled letter is palatalised or, for vowels, stressed."""
+_MRPA: Final = {
+    "ax": ("aa",),
+    "dx": ("DD",),
+    "el": ("nn",),
+    "em": ("PP",),
+    "en": ("nn",),
+    "axr": ("RR",),
+    "nx": ("nn",),
+    "ih0": ("ih",),
+    "hv": (),
+    "h#": ("sil",),
+    "pau": ("sil",),
+    "#": ("sil",),
+    "brth": ("sil",),
+}
 
 
 def festival(texts: Sequence[str], voice: str, *, stretch: float = 1.0) -> list[Utterance]:
-    """Speak English texts with one festival voice (``ked_diphone``, ``cmu_us_slt_arctic_hts``); empty where it is missing."""
+    """Speak texts in a festival voice's language (such as ``ked_diphone``); empty where it is missing."""
     if not shutil.which("festival"):
         return []
     made: list[Utterance] = []
+    known = _RUSSIAN if voice.startswith("msu_ru") else _MRPA
     with tempfile.TemporaryDirectory() as folder:
         script = [f"(voice_{voice})", f"(Parameter.set 'Duration_Stretch {stretch:.3f})"]
         for n, text in enumerate(texts):
             quoted = text.replace("\\", "").replace('"', "")
-            script.append(f'(set! u (utt.synth (Utterance Text "{quoted}"))) (utt.save.wave u "{folder}/{n}.wav" \'riff)'
-                          f' (utt.save.segs u "{folder}/{n}.lab")')
+            script.append(
+                f'(set! u (utt.synth (Utterance Text "{quoted}"))) (utt.save.wave u "{folder}/{n}.wav" \'riff)'
+                f' (utt.save.segs u "{folder}/{n}.lab")'
+            )
         (Path(folder) / "say.scm").write_text("\n".join(script), encoding="utf-8")
-        done = subprocess.run(["festival", "-b", str(Path(folder) / "say.scm")], capture_output=True, check=False, timeout=600)
+        done = subprocess.run(
+            ["festival", "-b", str(Path(folder) / "say.scm")], capture_output=True, check=False, timeout=600
+        )
         if done.returncode:
             return []
         for n, text in enumerate(texts):
@@ -117,7 +176,7 @@ def festival(texts: Sequence[str], voice: str, *, stretch: float = 1.0) -> list[
                 parts = line.split()
                 if len(parts) == 3 and parts[0][0].isdigit():
                     name, end = parts[2].lower(), float(parts[0])
-                    phones.append((start, end, name.upper(), _MRPA[name] if name in _MRPA else arpabet_visemes(name)))
+                    phones.append((start, end, name.upper(), known[name] if name in known else arpabet_visemes(name)))
                     start = end
             made.append(Utterance(_to_16k(samples, rate), split_shapes(phones), text, f"festival:{voice}"))
     return made

@@ -19,8 +19,14 @@ import torch
 from torch import nn
 
 from bridge_server.face.acoustics import MELS, RATE, log_mel
-from bridge_server.face.recogniser import DILATIONS, FRAME, KERNEL, default_weights, normalise
-from bridge_server.face.training.augment import augment
+from bridge_server.face.recogniser import (
+    DILATIONS,
+    FRAME,
+    KERNEL,
+    default_weights,
+    normalise,
+)
+from bridge_server.face.training.augment import augment, other_tract
 from bridge_server.face.training.corpus import Corpus, build
 from bridge_server.face.visemes import VISEMES
 
@@ -38,12 +44,14 @@ class VisemeNet(nn.Module):
     def __init__(self, width: int = WIDTH, dropout: float = 0.1) -> None:
         super().__init__()
         self.first = nn.Conv1d(MELS, width, KERNEL, stride=2, padding=KERNEL // 2)
-        self.blocks = nn.ModuleList(nn.Conv1d(width, width, KERNEL, padding=KERNEL // 2 * d, dilation=d) for d in DILATIONS)
+        blocks = [nn.Conv1d(width, width, KERNEL, padding=KERNEL // 2 * d, dilation=d) for d in DILATIONS]
+        self.blocks = nn.ModuleList(blocks)
         self.last = nn.Conv1d(width, len(VISEMES), 1)
         self.dropout = nn.Dropout1d(dropout)
-        for block in self.blocks:  # a residual network that starts as the identity trains faster
+        for block in blocks:  # a residual network that starts as the identity trains faster
             nn.init.normal_(block.weight, std=0.01)
-            nn.init.zeros_(block.bias)
+            if block.bias is not None:
+                nn.init.zeros_(block.bias)
 
     def forward(self, mel: torch.Tensor) -> torch.Tensor:
         """(B, N, 40) normalised features to (B, 15, ceil(N / 2)) logits."""
@@ -53,12 +61,16 @@ class VisemeNet(nn.Module):
         return self.last(nn.functional.silu(h))
 
 
+_NAMES: Final = {"first": "in", "last": "out", "blocks": "block"}
+
+
 def export(net: VisemeNet) -> dict[str, np.ndarray]:
     """The weights under the names of the recogniser, float16."""
-    tensors = {"in.weight": net.first.weight, "in.bias": net.first.bias, "out.weight": net.last.weight, "out.bias": net.last.bias}
-    for k, block in enumerate(net.blocks):
-        tensors[f"block.{k}.weight"], tensors[f"block.{k}.bias"] = block.weight, block.bias
-    return {name: np.ascontiguousarray(t.detach().numpy().astype(np.float16)) for name, t in tensors.items()}
+    out = {}
+    for name, tensor in net.state_dict().items():
+        part, rest = name.split(".", 1)
+        out[f"{_NAMES[part]}.{rest}"] = np.ascontiguousarray(tensor.numpy().astype(np.float16))
+    return out
 
 
 def batch(corpus: Corpus, seed: int, step: int, size: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -79,7 +91,8 @@ def batch(corpus: Corpus, seed: int, step: int, size: int) -> tuple[torch.Tensor
         x, stretch = augment(x, rng, other)
         first = int(rng.integers(0, max(1, int((len(x) / RATE - SECONDS) / FRAME) + 1)))
         x = x[first * int(RATE * FRAME) :][: int(SECONDS * RATE)]
-        mel = normalise(log_mel(x))[: 2 * rows - 1]
+        mel = log_mel(x)
+        mel = normalise(other_tract(mel, rng) if rng.random() < 0.8 else mel)[: 2 * rows - 1]
         features[b, : len(mel)] = mel
         count = min(rows, (len(mel) + 1) // 2)
         source = np.round((np.arange(count) + first) / stretch).astype(int)
@@ -93,12 +106,26 @@ def batch(corpus: Corpus, seed: int, step: int, size: int) -> tuple[torch.Tensor
     return torch.from_numpy(features), torch.from_numpy(labels)
 
 
-def train(work: Path, *, minutes: float = 150.0, steps: int = 1800, size: int = 16, seed: int = 0, rate: float = 2e-3) -> Path:
-    """Train or continue; gives the path of the finished weights in ``work``."""
+def train(
+    work: Path,
+    *,
+    minutes: float = 150.0,
+    steps: int = 1800,
+    size: int = 16,
+    seed: int = 0,
+    rate: float = 2e-3,
+    warm: Path | None = None,
+) -> Path:
+    """Train or continue; gives the path of the finished weights in ``work``.
+
+    :param warm: weights to begin with instead of random ones; a checkpoint in ``work`` goes before.
+    """
     torch.manual_seed(seed)
     corpus = build(work / "corpus", minutes, seed)
     log.info("corpus: %d utterances, %.2f h", len(corpus), corpus.hours)
     net = VisemeNet()
+    if warm is not None:
+        _load(net, warm)
     optimiser = torch.optim.AdamW(net.parameters(), lr=rate, weight_decay=0.02)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, total_steps=steps, pct_start=0.1)
     done, checkpoint, history = 0, work / "checkpoint.pt", []
@@ -123,17 +150,50 @@ def train(work: Path, *, minutes: float = 150.0, steps: int = 1800, size: int = 
         right += float((logits.argmax(1) == labels)[known].float().mean())
         total, seen = total + float(loss.detach()), seen + 1
         if (step + 1) % 100 == 0 or step + 1 == steps:
-            log.info("step %d loss %.3f accuracy %.3f %.2f s/step", step + 1, total / seen, right / seen,
-                     (time.perf_counter() - began) / seen)
+            log.info(
+                "step %d loss %.3f accuracy %.3f %.2f s/step",
+                step + 1,
+                total / seen,
+                right / seen,
+                (time.perf_counter() - began) / seen,
+            )
             history.append([step + 1, total / seen, right / seen])
             began, seen, right, total = time.perf_counter(), 0, 0.0, 0.0
             part = work / "checkpoint.part"
-            torch.save({"net": net.state_dict(), "optimiser": optimiser.state_dict(), "schedule": schedule.state_dict(),
-                        "step": step + 1, "history": history}, part)
+            torch.save(
+                {
+                    "net": net.state_dict(),
+                    "optimiser": optimiser.state_dict(),
+                    "schedule": schedule.state_dict(),
+                    "step": step + 1,
+                    "history": history,
+                },
+                part,
+            )
             part.replace(checkpoint)
-            _save(net, work / "viseme.safetensors", {"steps": str(step + 1), "seed": str(seed), "hours": f"{corpus.hours:.2f}",
-                                                     "visemes": " ".join(VISEMES)})
+            _save(
+                net,
+                work / "viseme.safetensors",
+                {
+                    "steps": str(step + 1),
+                    "seed": str(seed),
+                    "hours": f"{corpus.hours:.2f}",
+                    "visemes": " ".join(VISEMES),
+                },
+            )
     return work / "viseme.safetensors"
+
+
+def _load(net: VisemeNet, path: Path) -> None:
+    """The inverse of :func:`export`."""
+    from safetensors.numpy import load_file
+
+    back = {ours: theirs for theirs, ours in _NAMES.items()}
+    state = {}
+    for name, array in load_file(path).items():
+        part, rest = name.split(".", 1)
+        state[f"{back[part]}.{rest}"] = torch.from_numpy(array.astype(np.float32))
+    net.load_state_dict(state)
 
 
 def _save(net: VisemeNet, path: Path, metadata: dict[str, str]) -> None:
@@ -147,17 +207,21 @@ def _save(net: VisemeNet, path: Path, metadata: dict[str, str]) -> None:
 def main(arguments: list[str] | None = None) -> int:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m bridge_server.face.training.train", description=__doc__)
-    parser.add_argument("--work", type=Path, default=Path("runs/viseme"), help="folder for corpus, checkpoint and result")
+    parser.add_argument(
+        "--work", type=Path, default=Path("runs/viseme"), help="folder for corpus, checkpoint and result"
+    )
     parser.add_argument("--minutes", type=float, default=150.0, help="minutes of speech to synthesise")
     parser.add_argument("--steps", type=int, default=1800)
     parser.add_argument("--batch", type=int, default=16, help="clips of 4 s per step")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--rate", type=float, default=2e-3, help="highest learning rate")
+    parser.add_argument("--warm", type=Path, help="weights to begin with")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--install", action="store_true", help="copy the result to the starter weights")
     a = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     torch.set_num_threads(a.threads)
-    path = train(a.work, minutes=a.minutes, steps=a.steps, size=a.batch, seed=a.seed)
+    path = train(a.work, minutes=a.minutes, steps=a.steps, size=a.batch, seed=a.seed, rate=a.rate, warm=a.warm)
     if a.install:
         default_weights().parent.mkdir(parents=True, exist_ok=True)
         default_weights().write_bytes(path.read_bytes())

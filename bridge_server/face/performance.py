@@ -13,7 +13,13 @@ from scipy.ndimage import gaussian_filter1d
 from bridge_server.face import acoustics as ac
 from bridge_server.face import eyes, phonemes
 from bridge_server.face.emotion import emotion_curves
-from bridge_server.face.mouth import Segment, close_lips, coarticulate, mouth_from_signal, scale_jaw
+from bridge_server.face.mouth import (
+    Segment,
+    close_lips,
+    coarticulate,
+    mouth_from_signal,
+    scale_jaw,
+)
 from bridge_server.face.prosody import Prosody, bumps, find_prosody, noise
 from bridge_server.motion.generator import Audio
 from shared import rotations as rot
@@ -51,7 +57,7 @@ class FacePerformance:
     """What :func:`perform` gives for T times.
 
     :ivar curves: all 52 ARKit names, each (T,) float32 in [0, 1].
-    :ivar head: (T, 2, 4) unit quaternions wxyz to multiply onto the neck's and the head's local rotation from the right.
+    :ivar head: (T, 2, 4) unit quaternions wxyz to multiply onto the local rotations of neck and head from the right.
     :ivar chest: (T,) breathing, -1 (out) to 1 (in).
     :ivar segments: visemes with times, phonemes and words where known.
     :ivar source: ``transcript``, ``recogniser``, ``signal``, ``artist`` or ``none``: where the segments come from.
@@ -95,8 +101,16 @@ def _mouth_rows(
 
 def _idle(curves: np.ndarray, times: np.ndarray, seed: int) -> None:
     """Small movement that keeps a silent face alive; the lips stay closed."""
-    for stream, (name, size) in enumerate((("mouthPress", 0.035), ("mouthSmile", 0.035), ("browInnerUp", 0.04),
-                                           ("eyeSquint", 0.05), ("mouthShrugLower", 0.03), ("browOuterUp", 0.02))):
+    for stream, (name, size) in enumerate(
+        (
+            ("mouthPress", 0.035),
+            ("mouthSmile", 0.035),
+            ("browInnerUp", 0.04),
+            ("eyeSquint", 0.05),
+            ("mouthShrugLower", 0.03),
+            ("browOuterUp", 0.02),
+        )
+    ):
         value = size * np.clip(0.5 + 0.5 * noise(times, seed, 40 + stream, 0.25), 0, 1.5)
         for full in (name,) if name in ARKIT_INDEX else (f"{name}Left", f"{name}Right"):
             curves[:, ARKIT_INDEX[full]] += value
@@ -140,7 +154,11 @@ def _breath(times: np.ndarray, prosody: Prosody, seed: int) -> np.ndarray:
 
 
 def perform(
-    audio: Audio | None, times: np.ndarray, seed: int = 0, transcript: str | None = None, options: FaceOptions | None = None
+    audio: Audio | None,
+    times: np.ndarray,
+    seed: int = 0,
+    transcript: str | None = None,
+    options: FaceOptions | None = None,
 ) -> FacePerformance:
     """Perform a face.
 
@@ -154,13 +172,16 @@ def perform(
     options = options or FaceOptions()
     curves = np.zeros((len(times), len(ARKIT)))
     if len(times) == 0:
-        return FacePerformance({n: np.zeros(0, np.float32) for n in ARKIT}, rot.identity(0, 2), np.zeros(0), [], "none", [])
+        return FacePerformance(
+            {n: np.zeros(0, np.float32) for n in ARKIT}, rot.identity(0, 2), np.zeros(0), [], "none", []
+        )
     duration = float(times[-1]) + ac.HOP
     a = ac.analyse(audio) if audio is not None and len(audio.samples) else None
     prosody = find_prosody(a, duration)
     emotion = emotion_curves(options.emotions, times)
     segments: list[Segment] = []
-    source, warnings = "none", []
+    source = "none"
+    warnings: list[str] = []
     if a is not None and a.speech and audio is not None:
         rows = max(len(a), int(np.ceil(duration / ac.HOP)) + 2)
         at_rows = np.arange(rows) * ac.HOP
@@ -190,10 +211,18 @@ def perform(
         curves[:, i] = np.maximum(curves[:, i], lids)
         curves[:, wide] *= 1 - blink
     curves = np.clip(curves, 0, 1).astype(np.float32)
-    return FacePerformance({n: curves[:, i].copy() for i, n in enumerate(ARKIT)}, _head(times, prosody, seed, options.nods),
-                           _breath(times, prosody, seed), segments, source, warnings)
+    return FacePerformance(
+        {n: curves[:, i].copy() for i, n in enumerate(ARKIT)},
+        _head(times, prosody, seed, options.nods),
+        _breath(times, prosody, seed),
+        segments,
+        source,
+        warnings,
+    )
 
 
-def perform_face(audio: Audio | None, times: np.ndarray, seed: int = 0, transcript: str | None = None) -> dict[str, np.ndarray]:
+def perform_face(
+    audio: Audio | None, times: np.ndarray, seed: int = 0, transcript: str | None = None
+) -> dict[str, np.ndarray]:
     """The curves of :func:`perform` alone: every ARKit name, (T,) float32 in [0, 1]."""
     return perform(audio, times, seed, transcript).curves
