@@ -15,6 +15,7 @@ import zmq
 from zmq.utils.monitor import recv_monitor_message
 
 from bridge_server import __version__
+from bridge_server.service.keys import ClientKey
 from shared import wire
 from shared.errors import UnderstudyError
 from shared.motion import Motion
@@ -39,10 +40,13 @@ class Client:
 
     :param address: ZeroMQ endpoint of the bridge.
     :param token: the bridge's session token.
+    :param key: for a bridge on another machine.
     :param log: the bridge's log file, named when the bridge is lost.
     """
 
-    def __init__(self, address: str, token: str = "", *, log: str = "", pid: int | None = None) -> None:
+    def __init__(
+        self, address: str, token: str = "", *, log: str = "", pid: int | None = None, key: ClientKey | None = None
+    ) -> None:
         self.address = address
         self._token = token
         self._log = log
@@ -50,6 +54,9 @@ class Client:
         self._context = zmq.Context()
         self._socket = self._context.socket(zmq.DEALER)
         self._socket.linger = 0
+        if key is not None:
+            self._socket.curve_serverkey = key.bridge.encode()
+            self._socket.curve_publickey, self._socket.curve_secretkey = key.public.encode(), key.secret.encode()
         # the default waits 0.1 s after each failure; a bridge that restarts on its port is found at once
         self._socket.setsockopt(zmq.RECONNECT_IVL, 20)
         self._monitor = self._socket.get_monitor_socket(zmq.EVENT_DISCONNECTED | zmq.EVENT_HANDSHAKE_SUCCEEDED)
@@ -144,7 +151,7 @@ class Client:
             raise UnderstudyError(
                 "bridge_not_running",
                 f"No bridge answers at {self.address}.",
-                "Check the address and port, or start a bridge with 'understudy serve'.",
+                "Check the address, the port and the key, or start a bridge with 'understudy serve'.",
             ) from error
 
     def perform(
@@ -238,14 +245,14 @@ def read_audio(path: Path) -> np.ndarray:
 
 
 @contextmanager
-def connect(state_dir: Path, address: str | None = None, token: str = "") -> Iterator[Client]:
+def connect(state_dir: Path, address: str | None = None, token: str = "", key: Path | None = None) -> Iterator[Client]:
     """A connected client that has been welcomed.
 
     :param state_dir: where the lock file lies, unless ``address`` is given.
     :raises UnderstudyError: ``bridge_not_running``, ``version_mismatch``, ``unauthorised``.
     """
     if address is not None:
-        client = Client(address, token)
+        client = Client(address, token, key=ClientKey.load(key) if key else None)
     else:
         record = read_record(state_dir)
         if record is None:

@@ -103,7 +103,7 @@ def make_request(arguments: argparse.Namespace) -> MotionRequest:
 def _client(arguments: argparse.Namespace) -> Iterator[Client]:
     state_dir = options.folder(arguments)
     if arguments.address or arguments.no_start:
-        with connect(state_dir, arguments.address, arguments.token) as client:
+        with connect(state_dir, arguments.address, arguments.token, arguments.key) as client:
             yield client
     else:
         extra = ["--generator", arguments.generator, "--weights", arguments.weights, "--device", arguments.device]

@@ -33,6 +33,7 @@ COMMANDS: Final = (
     Command("generate", "bridge_server.cli.generate", "perform speech and directions, without Blender"),
     Command("status", "bridge_server.cli.status", "say what the bridge is doing"),
     Command("stop", "bridge_server.cli.stop", "stop the bridge"),
+    Command("keys", "bridge_server.cli.keys", "make and list keys of clients on other machines"),
     Command("doctor", "bridge_server.cli.doctor", "check this installation and say how to repair it"),
     Command("prepare", "bridge_server.training.prepare_command", "read motion data sets into one on-disk format"),
     Command("synthesize", "bridge_server.synthesis.command", "make synthetic performances to train on"),

@@ -37,6 +37,7 @@ def add_model(parser: argparse.ArgumentParser) -> None:
 def add_bridge(parser: argparse.ArgumentParser) -> None:
     """``--address`` and ``--token``, for a bridge that is not the one of the state folder."""
     parser.add_argument("--address", metavar="tcp://HOST:PORT", help="a bridge's address (default: from the lock file)")
+    parser.add_argument("--key", type=Path, metavar="FILE", help="key file, for a bridge on another machine")
     parser.add_argument("--token", default="", help="the session token that goes with --address")
 
 

@@ -27,7 +27,7 @@ def add_parser(subparsers: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the state; returns 0, or raises when no bridge answers."""
-    with connect(options.folder(arguments), arguments.address, arguments.token) as client:
+    with connect(options.folder(arguments), arguments.address, arguments.token, arguments.key) as client:
         status, jobs = client.status(), client.jobs()
     if arguments.json:
         print(json.dumps({**status, "jobs": jobs}, indent=1))

@@ -28,7 +28,7 @@ def add_parser(subparsers: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Stop the bridge and wait for its end; returns 0."""
-    with connect(options.folder(arguments), arguments.address, arguments.token) as client:
+    with connect(options.folder(arguments), arguments.address, arguments.token, arguments.key) as client:
         pid = int(client.status()["pid"])
         client.shutdown()
     if arguments.address is None:

@@ -26,6 +26,7 @@ class Job:
     :ivar listeners: connections that get progress and result.
     :ivar state: queued, running, done, failed, cancelled or interrupted.
     :ivar attempts: how often a worker has begun it.
+    :ivar retryable: run it again when the bridge was ended in the middle of it.
     :ivar result: frames of the ``result`` message while they are held in memory.
     """
 
@@ -34,7 +35,7 @@ class Job:
     owner: str = "local"
     client: bytes = b""
     frames: list[Any] = field(default_factory=list)
-    listeners: set[bytes] = field(default_factory=set)
+    listeners: set[Any] = field(default_factory=set)
     state: str = "queued"
     attempts: int = 0
     stage: str = ""
@@ -43,6 +44,7 @@ class Job:
     created: float = field(default_factory=time.time)
     started: float | None = None
     finished: float | None = None
+    retryable: bool = False
     error: UnderstudyError | None = None
     result: list[Any] | None = None
     cancel_at: float | None = None

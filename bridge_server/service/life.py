@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import logging.handlers
 import os
@@ -30,12 +31,34 @@ def log_event(event: str, *, level: int = logging.INFO, **fields: Any) -> None:
             continue
         text = f"{value:.3f}" if isinstance(value, float) else str(value)
         parts.append(f"{name}={text!r}" if any(c in text for c in ' "=\n') or not text else f"{name}={text}")
-    LOGGER.log(level, " ".join(parts))
+    LOGGER.log(level, " ".join(parts), extra={"event": event, "fields": fields})
+
+
+class _Lines(logging.Formatter):
+    """One line of text a record: time, level, event, fields."""
+
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s.%(msecs)03d %(levelname)s %(message)s", "%Y-%m-%dT%H:%M:%S")
+
+
+class _Json(logging.Formatter):
+    """One JSON object a record, for programs that collect logs."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        facts = {
+            "time": record.created,
+            "level": record.levelname,
+            "event": getattr(record, "event", record.getMessage()),
+        }
+        facts.update({k: v for k, v in getattr(record, "fields", {}).items() if v is not None})
+        if record.exc_info:
+            facts["traceback"] = self.formatException(record.exc_info)
+        return json.dumps(facts, default=str)
 
 
 @contextmanager
-def logging_to(path: Path, *, verbose: bool = False) -> Iterator[None]:
-    """Log to ``path`` (5 files of 5 MB at most) and, if ``verbose``, to standard error.
+def logging_to(path: Path, *, verbose: bool = False, as_json: bool = False) -> Iterator[None]:
+    """Log to ``path`` (5 files of 5 MB at most) and, if ``verbose``, to standard error; text or JSON lines.
 
     :raises UnderstudyError: ``file_invalid`` when the folder cannot be written.
     """
@@ -50,7 +73,7 @@ def logging_to(path: Path, *, verbose: bool = False) -> Iterator[None]:
             f"The log file {path} cannot be written ({error.strerror}).",
             "Give the bridge a folder that you may write to, with --state-dir.",
         ) from error
-    formatter = logging.Formatter("%(asctime)s.%(msecs)03d %(levelname)s %(message)s", "%Y-%m-%dT%H:%M:%S")
+    formatter = _Json() if as_json else _Lines()
     handlers = [file]
     if verbose:
         handlers.append(logging.StreamHandler(sys.stderr))

@@ -17,7 +17,9 @@ from shared.protocol import Message, error_message
 
 from .jobs import Job
 from .life import log_event
+from .observe import Observer
 from .settings import Settings
+from .store import JobStore
 from .workers import WorkerProcess
 
 __all__ = ["CANCEL_ANSWER", "Scheduler"]
@@ -25,10 +27,14 @@ __all__ = ["CANCEL_ANSWER", "Scheduler"]
 CANCEL_ANSWER: Final = 0.2
 """Seconds after which a client is told that its job is cancelled, whether or not the worker has let go of it."""
 ATTEMPTS: Final = 2
-KEEP_JOBS: Final = 256
+RECOVERIES: Final = 4
+"""Attempts after which a job is not run again by a restarted bridge: it may be what ends the bridge."""
 PERFORMER: Final = "bridge_server.performing:MotionPerformer"
 
-Send = Callable[[bytes, "Message | Sequence[Any]"], None]
+MOST_UNSAVED: Final = 16
+"""Results that are kept in memory when they cannot be written to disk."""
+
+Send = Callable[[Any, "Message | Sequence[Any]"], None]
 
 
 class Scheduler:
@@ -38,10 +44,15 @@ class Scheduler:
     :param inner: the ROUTER that the workers connect to, bound.
     """
 
-    def __init__(self, settings: Settings, inner: zmq.Socket[bytes], send: Send) -> None:
+    def __init__(
+        self, settings: Settings, inner: zmq.Socket[bytes], send: Send, store: JobStore, observer: Observer
+    ) -> None:
         self._settings = settings
         self._inner = inner
         self._send = send
+        self._store = store
+        self._observer = observer
+        self._unsaved: deque[Job] = deque(maxlen=MOST_UNSAVED)
         self.jobs: dict[str, Job] = {}
         self.queue: deque[Job] = deque()
         address = inner.getsockopt_string(zmq.LAST_ENDPOINT)
@@ -56,10 +67,33 @@ class Scheduler:
             for n, device in enumerate(settings.device.split(","))
         ]
 
+    def recover(self) -> None:
+        """Take up what a former bridge left behind: run again what may be, report the rest as interrupted."""
+        for job in self._store.unfinished():
+            self.jobs[job.id] = job
+            if job.retryable and job.frames and job.attempts < RECOVERIES:
+                job.state = "queued"
+                self.queue.append(job)
+                log_event("job.recovered", job=job.id, attempts=job.attempts)
+            else:
+                self._finish(job, "interrupted", error=_interrupted())
+
     # ---- what clients ask for
 
-    def submit(self, job: Job) -> int:
-        """Queue a job; returns how many are before it.
+    def find(self, id: str) -> Job | None:
+        """A job that waits, runs or has ended."""
+        return self.jobs.get(id) or next((j for j in self._unsaved if j.id == id), None) or self._store.get(id)
+
+    def list(self, owner: str) -> list[Job]:
+        """The newest jobs of an owner."""
+        return [self.jobs.get(j.id, j) for j in self._store.newest(owner)]
+
+    def result(self, job: Job) -> Sequence[Any] | None:
+        """Frames of the result of a job that is done."""
+        return job.result or self._store.result(job.id)
+
+    def submit(self, job: Job) -> None:
+        """Queue a job and tell its client how many are before it.
 
         :raises UnderstudyError: ``busy``.
         """
@@ -77,12 +111,18 @@ class Scheduler:
                 "Wait until some are done, then perform again.",
             )
         self.jobs[job.id] = job
+        self._store.add(job)
         self.queue.append(job)
         for worker in self.workers:
             worker.retry_now()
-        log_event("job.queued", job=job.id, kind=job.kind, owner=job.owner, position=self.position(job))
+        # before the job can be given away, so that "accepted" is the first that the client hears
+        position = self.position(job)
+        self._tell(job, Message("accepted", job.id, {"position": position}))
+        if position == 0 and self.state() == "loading":
+            self._tell(job, Message("progress", job.id, {"stage": "loading model", "fraction": 0.0, "eta": None}))
+        log_event("job.queued", job=job.id, kind=job.kind, owner=job.owner, position=position)
         self._dispatch()  # at once, so that a free worker does not count against the limit of the queue
-        return self.position(job)
+        self._count()
 
     def position(self, job: Job) -> int:
         """How many jobs are before this one, running ones counted."""
@@ -152,12 +192,12 @@ class Scheduler:
             worker.job = None
             worker.kill_at = None
             worker.idle_since = time.monotonic()
-            if worker.state in ("failed", "unloaded") and kind == "result":
+            if worker.state == "unloaded" or (worker.state == "failed" and kind == "result"):
                 worker.state = "ready"
             if job.final:
                 return
             if kind == "result":
-                self._finish(job, "done", frames=frames[2:], stages=body.get("stages"))
+                self._finish(job, "done", frames=frames[2:], body=body, buffers=header.get("buffers", ()))
             else:
                 error = UnderstudyError.from_json(body)
                 if error.code == "internal":
@@ -184,6 +224,7 @@ class Scheduler:
                 worker.kill_at = None
                 worker.kill()
         self._dispatch()
+        self._unload_idle(now)
         if self.queue and all(w.broken for w in self.workers):
             error = self._does_not_start(self.workers[0])
             while self.queue:
@@ -195,26 +236,30 @@ class Scheduler:
         return 0.02 if pressing else 0.1
 
     def stop(self) -> None:
-        """End all jobs and workers."""
+        """End all jobs and workers; jobs that may be run again stay recorded for the next bridge."""
         for job in [*self.queue, *(w.job for w in self.workers if w.job is not None)]:
-            if not job.final:
-                self._finish(
-                    job,
-                    "interrupted",
-                    error=UnderstudyError(
-                        "bridge_lost",
-                        "The bridge was stopped before the job was done.",
-                        "Start the bridge and perform again.",
-                    ),
-                )
+            if job.final:
+                continue
+            if job.retryable:
+                self._tell(job, error_message(job.id, _interrupted()))
+            else:
+                self._finish(job, "interrupted", error=_interrupted())
         self.queue.clear()
         for worker in self.workers:
             worker.stop(2.0)
+        self._observer.close()
 
     # ---- inside
 
     def _to_worker(self, worker: WorkerProcess, frames: Sequence[Any]) -> None:
         self._inner.send_multipart([worker.identity, *frames], copy=False)
+
+    def _unload_idle(self, now: float) -> None:
+        limit = self._settings.unload_after
+        for worker in self.workers:
+            if limit and worker.state == "ready" and worker.job is None and now - worker.idle_since > limit:
+                worker.state = "unloading"  # until it says that it has; no job is given to it in between
+                self._to_worker(worker, [b"unload"])
 
     def _dispatch(self) -> None:
         for worker in self.workers:
@@ -225,6 +270,7 @@ class Scheduler:
         worker.job = job
         job.state, job.started = "running", time.time()
         job.attempts += 1
+        self._store.begin(job)
         log_event("job.start", job=job.id, worker=worker.number, attempt=job.attempts, waited=job.started - job.created)
         self._to_worker(worker, [b"job", *job.frames])
         self._announce_positions()
@@ -277,28 +323,46 @@ class Scheduler:
         *,
         frames: Sequence[Any] | None = None,
         error: UnderstudyError | None = None,
-        stages: dict[str, float] | None = None,
+        body: dict[str, Any] | None = None,
+        buffers: Sequence[dict[str, Any]] = (),
     ) -> None:
         job.state, job.finished, job.error = state, time.time(), error
         job.frames = []
-        if frames is not None:
-            job.fraction, job.eta = 1.0, 0.0
-            job.result = list(frames)
+        # the client first: it waits, the disk does not
         self._tell(job, frames if frames is not None else error_message(job.id, error or _cancelled()))
         job.listeners.clear()
-        times = {f"t_{name.replace(' ', '_')}": seconds for name, seconds in (stages or {}).items()}
+        if not self._store.finish(job, frames):
+            job.result = list(frames or ())
+            self._unsaved.append(job)
+        del self.jobs[job.id]
+        ran = job.finished - (job.started or job.finished)
+        stages = (body or {}).get("stages", {})
+        motion = next((b["shape"][0] / body["fps"] for b in buffers if b["name"] == "rotations"), 0.0) if body else 0.0
+        self._observer.finished(state, error.code if error else "", ran, motion, stages)
+        self._count()
+        times = {f"t_{name.replace(' ', '_')}": seconds for name, seconds in stages.items()}
         log_event(
             f"job.{state}",
             job=job.id,
+            owner=job.owner,
             code=error.code if error else None,
-            seconds=job.finished - (job.started or job.created),
+            attempts=job.attempts,
+            waited=(job.started or job.finished) - job.created,
+            seconds=ran,
+            motion=motion or None,
             **times,
             level=logging.WARNING if state == "failed" else logging.INFO,
         )
-        finals = [j for j in self.jobs.values() if j.final]
-        for old in finals[: max(0, len(finals) - KEEP_JOBS)]:
-            del self.jobs[old.id]
+
+    def _count(self) -> None:
+        self._observer.queue(len(self.queue), sum(w.job is not None for w in self.workers))
 
 
 def _cancelled() -> UnderstudyError:
     return UnderstudyError("cancelled", "The job was cancelled.", "Perform again when you like.")
+
+
+def _interrupted() -> UnderstudyError:
+    return UnderstudyError(
+        "bridge_lost", "The bridge was stopped before the job was done.", "Start the bridge and perform again."
+    )

@@ -19,6 +19,8 @@ __all__ = [
     "Settings",
 ]
 
+LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
+
 EXIT_OK: Final = 0
 EXIT_INTERNAL: Final = 1
 EXIT_PARENT_GONE: Final = 10
@@ -40,6 +42,11 @@ class Settings:
     :ivar queue_limit: jobs that may wait; one more is refused as busy.
     :ivar client_limit: jobs of one client that may wait or run.
     :ivar cancel_grace: seconds a cancelled worker may go on before it is killed; the client is answered before.
+    :ivar curve: open the socket for clients with keys on loopback too.
+    :ivar disk_limit: bytes that kept requests and results may take.
+    :ivar unload_after: seconds without a job after which a worker drops its model; 0 for never.
+    :ivar allowed_folders: folders that a request may name.
+    :ivar executor: "local", or "ray".
     """
 
     state_dir: Path = field(default_factory=state_dir)
@@ -52,6 +59,11 @@ class Settings:
     queue_limit: int = 64
     client_limit: int = 32
     cancel_grace: float = 3.0
+    curve: bool = False
+    disk_limit: int = 2 << 30
+    unload_after: float = 1800.0
+    allowed_folders: tuple[Path, ...] = ()
+    executor: str = "local"
 
     @property
     def log_file(self) -> Path:

@@ -33,7 +33,7 @@ GIVE_UP: Final = 3
 class WorkerProcess:
     """One worker.
 
-    :ivar state: down, starting, loading, ready, unloaded or failed (alive, but its model would not load).
+    :ivar state: down, starting, loading, ready, unloading, unloaded or failed (alive, but its model would not load).
     :ivar job: what it is doing.
     :ivar description: its last ``state`` message: models, device, error.
     """
