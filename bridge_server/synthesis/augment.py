@@ -2,8 +2,8 @@
 """Changes to a waveform that make synthetic speech sound like the world: noise, room, pitch, tempo, codec, gain.
 
 All functions take and give mono float32 (N,), 16 kHz unless a rate is given, and draw from the given generator only, so
-that the same seed gives the same samples. Those that keep time (all but :func:`tempo`) give as many samples as they got,
-and no delay, so that labels and motion stay aligned.
+that the same seed gives the same samples. Those that keep time (all but :func:`tempo`) give as many samples as they
+got, and no delay, so that labels and motion stay aligned.
 """
 
 from __future__ import annotations
@@ -18,8 +18,20 @@ from shared.errors import UnderstudyError
 
 from .speech import RATE
 
-__all__ = ["AugmentOptions", "Augmented", "add_noise", "augment", "band_limit", "coloured_noise", "gain", "mu_law", "pitch",
-           "room_response", "tempo", "with_room"]
+__all__ = [
+    "AugmentOptions",
+    "Augmented",
+    "add_noise",
+    "augment",
+    "band_limit",
+    "coloured_noise",
+    "gain",
+    "mu_law",
+    "pitch",
+    "room_response",
+    "tempo",
+    "with_room",
+]
 
 _FRAME: Final = 1024
 _HOP: Final = 256
@@ -69,7 +81,7 @@ def _check(samples: np.ndarray) -> np.ndarray:
 
 
 def coloured_noise(rng: np.random.Generator, count: int, slope: float) -> np.ndarray:
-    """Noise (count,) of unit power, whose power falls with frequency to the power ``slope``: 0 white, 1 pink, 2 brown."""
+    """Noise (count,) of unit power; its power falls as frequency to the ``slope``: 0 white, 1 pink, 2 brown."""
     spectrum = rng.normal(size=count // 2 + 1) + 1j * rng.normal(size=count // 2 + 1)
     f = np.arange(len(spectrum), dtype=np.float64)
     # below 20 Hz nothing is heard, and brown noise would be all rumble
@@ -81,8 +93,8 @@ def coloured_noise(rng: np.random.Generator, count: int, slope: float) -> np.nda
 def add_noise(samples: np.ndarray, noise: np.ndarray, snr: float) -> np.ndarray:
     """Add noise (repeated or cut to length) so that the speech's active parts lie ``snr`` decibels above it.
 
-    Active is what is within 30 dB of the loudest 20 ms, so that pauses do not count as quiet speech. Silence stays as it
-    is: there is nothing to measure the noise against.
+    Active is what is within 30 dB of the loudest 20 ms, so that pauses do not count as quiet speech. Silence stays as
+    it is: there is nothing to measure the noise against.
     """
     x = _check(samples)
     n = np.resize(_check(noise), len(x))
@@ -204,7 +216,9 @@ def band_limit(samples: np.ndarray, low: float, high: float, rate: int = RATE) -
     x = _check(samples)
     high = min(high, 0.49 * rate)
     if not 0 < low < high:
-        raise UnderstudyError("audio_invalid", f"There is no band from {low} to {high} Hz.", "Give the lower one first.")
+        raise UnderstudyError(
+            "audio_invalid", f"There is no band from {low} to {high} Hz.", "Give the lower one first."
+        )
     sos = butter(3, (low, high), "bandpass", fs=rate, output="sos")
     return sosfiltfilt(sos, x, padlen=min(3 * 7, len(x) - 1)).astype(np.float32)
 

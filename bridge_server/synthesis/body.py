@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From a plan to a moving body: stance and trunk from captured idle motion, arms by inverse kinematics, head, breath."""
+"""From a plan to a moving body: stance and trunk of captured idle motion, arms by inverse kinematics, head, breath."""
 
 from __future__ import annotations
 
@@ -141,8 +141,9 @@ def _trunk(q: np.ndarray, speech: Speech, persona: Persona, voice: np.ndarray, r
             vector = vector - np.stack((np.radians(2.0) * air, 0 * air, 0 * air), 1)
         q[:, _J[joint]] = rot.mul(q[:, _J[joint]], rot.axis_angle_to_quat(vector))
     # the head stays nearer to the front than the trunk
-    q[:, _J["neck"]] = rot.mul(rot.axis_angle_to_quat(-0.55 * shift + np.stack((np.radians(1.2) * air, 0 * air, 0 * air), 1)),
-                               q[:, _J["neck"]])
+    q[:, _J["neck"]] = rot.mul(
+        rot.axis_angle_to_quat(-0.55 * shift + np.stack((np.radians(1.2) * air, 0 * air, 0 * air), 1)), q[:, _J["neck"]]
+    )
     for side, sign in (("left", 1.0), ("right", -1.0)):
         lift = np.stack((0 * air, 0 * air, sign * np.radians(2.2) * air), 1)
         q[:, _J[f"{side}_collar"]] = rot.mul(q[:, _J[f"{side}_collar"]], rot.axis_angle_to_quat(lift))
@@ -201,7 +202,7 @@ def _follow(q: np.ndarray, paths: dict[str, HandPath], plan: Plan, persona: Pers
 
 
 def _bumps(frames: int, spans: list[tuple[float, float, float]]) -> np.ndarray:
-    """(T,) rises from 0 to 1 between the first two times of each span and falls within half a second after the third."""
+    """(T,) rises from 0 to 1 between the first two times of a span, falls within half a second after the third."""
     t = np.arange(frames) / FPS
     total = np.zeros(frames)
     for a, b, c in spans:
@@ -209,7 +210,9 @@ def _bumps(frames: int, spans: list[tuple[float, float, float]]) -> np.ndarray:
     return total
 
 
-def _arm(side: str, q: np.ndarray, path: HandPath, persona: Persona, shrug: np.ndarray, rng: np.random.Generator) -> None:
+def _arm(
+    side: str, q: np.ndarray, path: HandPath, persona: Persona, shrug: np.ndarray, rng: np.random.Generator
+) -> None:
     joints = [_J[f"{side}_{part}"] for part in ("collar", "shoulder", "elbow", "wrist")]
     base = q[:, joints] if side == "left" else arm_ik.mirror_quats(q[:, joints])
     frames = len(q)
@@ -217,7 +220,9 @@ def _arm(side: str, q: np.ndarray, path: HandPath, persona: Persona, shrug: np.n
     collar = rot.mul(base[:, 0], rot.axis_angle_to_quat(np.stack((zero, zero, np.radians(11) * shrug), 1)))
     collar = arm_ik.swing_collar(collar, path.position)
     wrist = arm_ik.clamp_reach(path.position, arm_ik.shoulder_position(collar))
-    pole = arm_ik.ELBOW_POLE + np.stack((persona.elbow_out + 0.06 * slow_noise(rng, frames, 1, FPS, 1.2)[:, 0], zero, zero), 1)
+    pole = arm_ik.ELBOW_POLE + np.stack(
+        (persona.elbow_out + 0.06 * slow_noise(rng, frames, 1, FPS, 1.2)[:, 0], zero, zero), 1
+    )
     # the wrist lags: a hand that is drawn upwards hangs, one that goes down trails upwards
     speed = gaussian_filter1d(np.gradient(wrist[:, 1]) * FPS, 0.03 * FPS)
     bend = path.bend + np.clip(0.22 * speed, -0.3, 0.3)
@@ -261,8 +266,10 @@ def _head(q: np.ndarray, plan: Plan, persona: Persona, rng: np.random.Generator)
 
 
 def notation_window(clip: NotationClip, time: float, persona: Persona) -> tuple[float, float, float, float]:
-    """Where a notation gesture falls when its stroke ends at ``time``: (start, end) seconds and the clip's rates before and
-    after the stroke (clip seconds per second)."""
+    """Where a notation gesture falls when its stroke ends at ``time``.
+
+    :returns: start and end, seconds, and the clip's rates before and after the stroke (clip seconds per second).
+    """
     before = clip.apex - clip.start
     wanted = float(np.clip(before / persona.tempo, 0.45, 0.95))
     after = float(np.clip(persona.tempo, 0.9, 1.25))

@@ -37,12 +37,31 @@ _SPEAKING: Final = (
 )
 # which word of a sentence a speech act's gesture goes with; without one, the last accent
 _KEY: Final = {
-    "deictic you": "you|your|yours|yourself", "deictic me": "i|me|my|mine|im", "i": "i|im|me|my", "deictic there": "there|that",
-    "deictic that": "that|thats|those|there", "deictic this": "this|these", "deictic here": "here|this", "hello": "hello|hi|good",
-    "goodbye": "goodbye|bye|night|leaving", "thanks": "thank|thanks", "sorry": "sorry|excuse", "please": "please",
-    "many": "many|lot|lots|all", "big": "big|large|great|huge", "small": "small|little|bit", "question": "what|where|how|who|why|when",
-    "think": "think|wonder|know", "come": "come|here", "go": "go|going|lets", "lets go": "lets|go|going", "nod": "yes|yeah|sure|ok",
-    "shake head": "no|not|dont|isnt", "bad": "bad|sick|boring|not", "good": "good|great|nice", "youandme": "we|us|together|lets",
+    "deictic you": "you|your|yours|yourself",
+    "deictic me": "i|me|my|mine|im",
+    "i": "i|im|me|my",
+    "deictic there": "there|that",
+    "deictic that": "that|thats|those|there",
+    "deictic this": "this|these",
+    "deictic here": "here|this",
+    "hello": "hello|hi|good",
+    "goodbye": "goodbye|bye|night|leaving",
+    "thanks": "thank|thanks",
+    "sorry": "sorry|excuse",
+    "please": "please",
+    "many": "many|lot|lots|all",
+    "big": "big|large|great|huge",
+    "small": "small|little|bit",
+    "question": "what|where|how|who|why|when",
+    "think": "think|wonder|know",
+    "come": "come|here",
+    "go": "go|going|lets",
+    "lets go": "lets|go|going",
+    "nod": "yes|yeah|sure|ok",
+    "shake head": "no|not|dont|isnt",
+    "bad": "bad|sick|boring|not",
+    "good": "good|great|nice",
+    "youandme": "we|us|together|lets",
 }
 
 
@@ -157,8 +176,12 @@ def make_performance(name: str, persona: Persona, sources: Sources, seed: list[i
     speech = join(parts, pauses, gains)
     peak = float(np.abs(speech.samples).max())
     if peak > 0.97:
-        speech = Speech(speech.samples * (0.97 / peak), speech.words, speech.syllables, speech.phonemes, speech.sentences)
-    offsets = np.cumsum([0.0, *(round(p * RATE) / RATE + len(s.samples) / RATE for p, s in zip(pauses, parts, strict=False))])
+        speech = Speech(
+            speech.samples * (0.97 / peak), speech.words, speech.syllables, speech.phonemes, speech.sentences
+        )
+    offsets = np.cumsum(
+        [0.0, *(round(p * RATE) / RATE + len(s.samples) / RATE for p, s in zip(pauses, parts, strict=False))]
+    )
     placements, spans = {}, {}
     for k, (clip, time) in keys.items():
         at = float(offsets[k]) + round(pauses[k] * RATE) / RATE + time
@@ -195,22 +218,63 @@ def _record(name: str, persona: Persona, sources: Sources, speech: Speech, plann
                              "end": round(min(phases[-1]["end"], seconds), 3), "source": "authored"})
         gestures.append(entry)
     return {
-        "name": name, "wav": f"wav/{name}.wav", "frames": frames, "seconds": seconds, "split": persona.split,
-        "split_from": "speaker, sentence and person of the idle body", "synthetic": True, "subject": persona.name,
-        "body": body, "voice": persona.voice.label, "text": " ".join(speech.sentences), "sentences": list(speech.sentences),
-        "words": [{"text": w.text, "start": round(w.start, 3), "end": round(w.end, 3), "sentence": w.sentence,
-                   "emphasis": w.emphasis} for w in speech.words],
-        "syllables": [{"start": round(s.start, 3), "end": round(s.end, 3), "vowel": [round(x, 3) for x in s.nucleus],
-                       "stress": s.stress, "word": s.word} for s in speech.syllables],
-        "accents": [{"time": round(a.time, 3), "strength": round(a.strength, 3), "loudness": round(a.loudness, 3),
-                     "word": a.word} for a in planned.accents],
+        "name": name,
+        "wav": f"wav/{name}.wav",
+        "frames": frames,
+        "seconds": seconds,
+        "split": persona.split,
+        "split_from": "speaker, sentence and person of the idle body",
+        "synthetic": True,
+        "subject": persona.name,
+        "body": body,
+        "voice": persona.voice.label,
+        "text": " ".join(speech.sentences),
+        "sentences": list(speech.sentences),
+        "words": [
+            {
+                "text": w.text,
+                "start": round(w.start, 3),
+                "end": round(w.end, 3),
+                "sentence": w.sentence,
+                "emphasis": w.emphasis,
+            }
+            for w in speech.words
+        ],
+        "syllables": [
+            {
+                "start": round(s.start, 3),
+                "end": round(s.end, 3),
+                "vowel": [round(x, 3) for x in s.nucleus],
+                "stress": s.stress,
+                "word": s.word,
+            }
+            for s in speech.syllables
+        ],
+        "accents": [
+            {
+                "time": round(a.time, 3),
+                "strength": round(a.strength, 3),
+                "loudness": round(a.loudness, 3),
+                "word": a.word,
+            }
+            for a in planned.accents
+        ],
         "phonemes": [{"name": p.name, "start": round(p.start, 3), "end": round(p.end, 3)} for p in speech.phonemes],
         "gestures": gestures,
-        "head": [{"kind": h.kind, "time": round(h.time, 3), "size": round(h.size, 3), "seconds": round(h.seconds, 3)}
-                 for h in planned.head],
+        "head": [
+            {"kind": h.kind, "time": round(h.time, 3), "size": round(h.size, 3), "seconds": round(h.seconds, 3)}
+            for h in planned.head
+        ],
         "brows": [{"start": round(a, 3), "end": round(b, 3)} for a, b in planned.brows],
-        "captions": captions, "licence": " + ".join(sorted(licences)), "non_commercial": False, "in_place": False,
-        "needs_objects": False, "humanml3d": [], "skeleton": "synthesis", "source_fps": FPS, "description": "speech",
+        "captions": captions,
+        "licence": " + ".join(sorted(licences)),
+        "non_commercial": False,
+        "in_place": False,
+        "needs_objects": False,
+        "humanml3d": [],
+        "skeleton": "synthesis",
+        "source_fps": FPS,
+        "description": "speech",
     }
 
 
@@ -218,8 +282,9 @@ def synthesise(data: Path, out: Path, minutes: float, seed: int = 0,
                report: Callable[[str, float], None] | None = None) -> dict[str, Any]:
     """Write a training set.
 
-    Layout: ``shard_NN.npz`` (``rot`` float16 (N, 22, 4), ``trans`` float32 (N, 3), ``start``, ``name``), ``clips.json``,
-    ``skeleton.json``, ``wav/NAME.wav`` (16 kHz, mono, 16 bit). Clip frame ``f`` is at second ``f / 30`` of its sound.
+    Layout: ``shard_NN.npz`` (``rot`` float16 (N, 22, 4), ``trans`` float32 (N, 3), ``start``, ``name``),
+    ``clips.json``, ``skeleton.json``, ``wav/NAME.wav`` (16 kHz, mono, 16 bit). Clip frame ``f`` is at second ``f /
+    30`` of its sound.
 
     :param data: folder with ``free_extra`` and ``gesture_notation``.
     :param minutes: of all splits together, shared out as :data:`SHARE` says.
@@ -264,8 +329,14 @@ def synthesise(data: Path, out: Path, minutes: float, seed: int = 0,
                 report(f"performing ({split})", min(done / (minutes * 60), 1.0))
         summary[split] = {"clips": index - failures, "minutes": round(seconds / 60, 2)}
     writer.flush()
-    head: dict[str, Any] = {"made_by": "synthesis", "seed": seed, "fps": FPS, "joints": list(JOINT_NAMES[:BODY_JOINT_COUNT]),
-                            "splits": summary, "skipped": [{"name": n, "reason": r} for n, r in skipped]}
+    head: dict[str, Any] = {
+        "made_by": "synthesis",
+        "seed": seed,
+        "fps": FPS,
+        "joints": list(JOINT_NAMES[:BODY_JOINT_COUNT]),
+        "splits": summary,
+        "skipped": [{"name": n, "reason": r} for n, r in skipped],
+    }
     _write_json(out / "skeleton.json", {
         "joints": list(JOINT_NAMES[:BODY_JOINT_COUNT]), "parents": list(PARENTS[:BODY_JOINT_COUNT]),
         "offsets": NEUTRAL_OFFSETS[:BODY_JOINT_COUNT].tolist(),

@@ -113,13 +113,17 @@ def _mark(request: Request) -> tuple[str, str, list[tuple[int, int, str]]]:
 def _speech(request: Request, spans: list[tuple[int, int, str]], utterance: dict[str, Any], raw: np.ndarray,
             rate: int) -> Speech:
     if not len(raw):
-        raise UnderstudyError("request_invalid", f"eSpeak NG says nothing for {request.text!r}.", "Use another sentence.")
+        raise UnderstudyError(
+            "request_invalid", f"eSpeak NG says nothing for {request.text!r}.", "Use another sentence."
+        )
     common = gcd(rate, RATE)
     samples = resample_poly(raw.astype(np.float32) / 32768, RATE // common, rate // common).astype(np.float32)
     samples = np.clip(samples, -1.0, 1.0)
     words, phonemes = _label(spans, utterance, request.emphasis, rate, len(samples) / RATE)
     if not words:
-        raise UnderstudyError("request_invalid", f"eSpeak NG finds no word in {request.text!r}.", "Use another sentence.")
+        raise UnderstudyError(
+            "request_invalid", f"eSpeak NG finds no word in {request.text!r}.", "Use another sentence."
+        )
     return Speech(samples, words, make_syllables(phonemes), phonemes, (request.text,))
 
 

@@ -5,8 +5,9 @@ The library carries phases of its oscillators and of the C library's random numb
 cannot be reset (``espeak_Terminate`` may wait for ever). A fresh process per speech makes the samples a function of the
 request alone, and a crash in the library an error message.
 
-In: a JSON list on standard input, each ``{"source", "plain", "voice", "rate", "pitch", "range"}``. Out: one line of JSON,
-``{"rate", "utterances": [{"bytes", "events", "stresses"} or {"error"}]}``, then the samples, s16, native byte order.
+In: a JSON list on standard input, each ``{"source", "plain", "voice", "rate", "pitch", "range"}``. Out: one line of
+JSON, ``{"rate", "utterances": [{"bytes", "events", "stresses"} or {"error"}]}``, then the samples, s16, native byte
+order.
 """
 
 from __future__ import annotations

@@ -3,7 +3,8 @@
 
 Phases after Kendon (Gesture: Visible Action as Utterance, 2004) and McNeill (Hand and Mind, 1992): preparation, stroke,
 hold, retraction. Positions are those of the left wrist relative to spine3 in its frame (outward, up, forward), metres;
-the right hand is the mirror image. Palm angles are of the forearm's twist: 0 is a handshake, positive turns the palm up.
+the right hand is the mirror image. Palm angles are of the forearm's twist: 0 is a handshake, positive turns the palm
+up.
 """
 
 from __future__ import annotations
@@ -65,7 +66,8 @@ CAPTIONS: Final[dict[str, tuple[str, ...]]] = {
     "together": ("a person brings the hands together", "someone joins both hands in front"),
     "stop": ("a person holds up a palm to say stop", "someone raises a flat hand in front"),
     "question": ("a person turns the palms up to ask", "someone asks with an open hand"),
-    "palm": ("a person opens the palms while talking",), "beat": ("a person beats the rhythm of speech with the hands",),
+    "palm": ("a person opens the palms while talking",),
+    "beat": ("a person beats the rhythm of speech with the hands",),
 }
 
 _TRIGGERS: Final = (
@@ -116,30 +118,64 @@ def make_stroke(kind: str, persona: Persona, scale: float, rng: np.random.Genera
 
     a = amplitude
     table = {
-        "beat": lambda: (at(0, min(0.62 * a, .11), -0.1 * a, 5, -18, 8), at(0.22 * a, -0.45 * a, 0.35 * a, 12, 10, -10), 0.20, 0.10),
-        "palm": lambda: (at(-0.35 * a, 0.1 * a, -0.35 * a, 20, 8), at(0.75 * a, -0.15 * a, 0.5 * a, 62, -12), 0.26, 0.30),
+        "beat": lambda: (
+            at(0, min(0.62 * a, 0.11), -0.1 * a, 5, -18, 8),
+            at(0.22 * a, -0.45 * a, 0.35 * a, 12, 10, -10),
+            0.20,
+            0.10,
+        ),
+        "palm": lambda: (
+            at(-0.35 * a, 0.1 * a, -0.35 * a, 20, 8),
+            at(0.75 * a, -0.15 * a, 0.5 * a, 62, -12),
+            0.26,
+            0.30,
+        ),
         "cup": lambda: (at(-0.2 * a, 0.45 * a, -0.2 * a, 35, 5), at(0.1 * a, -0.35 * a, 0.45 * a, 42, -5), 0.22, 0.20),
-        "precision": lambda: (at(0, min(0.70 * a, .11) + .03, -0.1 * a, 10, 10, 14), at(0, -0.2 * a + .03, 0.3 * a, 0, 18, -8), 0.17, 0.15),
+        "precision": lambda: (
+            at(0, min(0.70 * a, 0.11) + 0.03, -0.1 * a, 10, 10, 14),
+            at(0, -0.2 * a + 0.03, 0.3 * a, 0, 18, -8),
+            0.17,
+            0.15,
+        ),
         "sweep": lambda: (at(-0.55 * a, 0, 0, -10, 5), at(1.1 * a, 0.05 * a, -0.1 * a, 15, -12), 0.30, 0.20),
-        "toss": lambda: (at(-0.3 * a, -0.2 * a, -0.3 * a, 5, 20), at(0.45 * a, 0.55 * a, 0.45 * a, 48, -22), 0.22, 0.15),
-        "count": lambda: (at(-.02 + .035 * step, .05 + .6 * a, -.02, 25, -12, 10),
-                          at(.0 + .035 * step, .05 - .3 * a, .04, 28, 12, -8), 0.18, 0.25),
-        "point_you": lambda: (pose(.16, -.05, .22, -20, 15), pose(.13, .00 + .04 * s, .42, -38, -5), 0.26, 0.35),
-        "point_me": lambda: (pose(.18, -.10, .22, 0, 0), pose(.035, -.055, .165, 10, 28), 0.28, 0.35),
-        "point_there": lambda: (pose(.16, -.04, .24, -15, 12), pose(.36, .03 + .06 * s, .26, -35, -8), 0.30, 0.45),
-        "point_here": lambda: (pose(.15, -.10, .24, -30, 0), pose(.14, -.21, .33, -50, -10), 0.22, 0.25),
-        "shrug": lambda: (pose(.19, -.22, .20, 25, 0), pose(.27 + .02 * s, -.17, .20, 72, -18), 0.34, 0.55),
-        "negate": lambda: (pose(.04, -.12, .27, -55, -5), pose(.20 + .10 * s, -.13, .26, -68, -10), 0.25, 0.25),
-        "big": lambda: (pose(.12, -.10, .27, 5, 5), pose(.22 + .08 * s, -.05, .28, 8, 0), 0.34, 0.50),
-        "small": lambda: (pose(.15, -.09, .28, 0, 5), pose(.065, -.08, .30, 2, 8), 0.24, 0.45),
-        "all": lambda: (pose(.08, -.10, .27, 10, 10), pose(.27 + .07 * s, -.07 + .03 * s, .22, 40, -15), 0.38, 0.45),
-        "up": lambda: (at(0, -.08, 0, 20, 5), at(.03, .10 + .08 * s, .0, 30, -15), 0.32, 0.35),
-        "down": lambda: (at(0, .12 + .04 * s, -.02, -55, -10), at(.02, -.10, .03, -62, 5), 0.30, 0.35),
-        "together": lambda: (at(.08, .02, -.02, 0, 0), pose(.045, -.12, .28, 5, 10), 0.28, 0.40),
-        "side_left": lambda: (at(-.05, .03, -.03, 25, 5), at(.13, -.03, .0, 60, -12), 0.28, 0.55),
-        "side_right": lambda: (at(-.05, .03, -.03, 25, 5), at(.13, -.03, .0, 60, -12), 0.28, 0.55),
-        "stop": lambda: (pose(.16, -.08, .20, -30, -10), pose(.14, .04, .36, -62, -48), 0.24, 0.50),
-        "question": lambda: (at(-.03, -.02, -.04, 15, 5), at(.05 + .3 * a, -.02, .05, 68, -14), 0.28, 0.50),
+        "toss": lambda: (
+            at(-0.3 * a, -0.2 * a, -0.3 * a, 5, 20),
+            at(0.45 * a, 0.55 * a, 0.45 * a, 48, -22),
+            0.22,
+            0.15,
+        ),
+        "count": lambda: (
+            at(-0.02 + 0.035 * step, 0.05 + 0.6 * a, -0.02, 25, -12, 10),
+            at(0.0 + 0.035 * step, 0.05 - 0.3 * a, 0.04, 28, 12, -8),
+            0.18,
+            0.25,
+        ),
+        "point_you": lambda: (pose(0.16, -0.05, 0.22, -20, 15), pose(0.13, 0.00 + 0.04 * s, 0.42, -38, -5), 0.26, 0.35),
+        "point_me": lambda: (pose(0.18, -0.10, 0.22, 0, 0), pose(0.035, -0.055, 0.165, 10, 28), 0.28, 0.35),
+        "point_there": lambda: (
+            pose(0.16, -0.04, 0.24, -15, 12),
+            pose(0.36, 0.03 + 0.06 * s, 0.26, -35, -8),
+            0.30,
+            0.45,
+        ),
+        "point_here": lambda: (pose(0.15, -0.10, 0.24, -30, 0), pose(0.14, -0.21, 0.33, -50, -10), 0.22, 0.25),
+        "shrug": lambda: (pose(0.19, -0.22, 0.20, 25, 0), pose(0.27 + 0.02 * s, -0.17, 0.20, 72, -18), 0.34, 0.55),
+        "negate": lambda: (pose(0.04, -0.12, 0.27, -55, -5), pose(0.20 + 0.10 * s, -0.13, 0.26, -68, -10), 0.25, 0.25),
+        "big": lambda: (pose(0.12, -0.10, 0.27, 5, 5), pose(0.22 + 0.08 * s, -0.05, 0.28, 8, 0), 0.34, 0.50),
+        "small": lambda: (pose(0.15, -0.09, 0.28, 0, 5), pose(0.065, -0.08, 0.30, 2, 8), 0.24, 0.45),
+        "all": lambda: (
+            pose(0.08, -0.10, 0.27, 10, 10),
+            pose(0.27 + 0.07 * s, -0.07 + 0.03 * s, 0.22, 40, -15),
+            0.38,
+            0.45,
+        ),
+        "up": lambda: (at(0, -0.08, 0, 20, 5), at(0.03, 0.10 + 0.08 * s, 0.0, 30, -15), 0.32, 0.35),
+        "down": lambda: (at(0, 0.12 + 0.04 * s, -0.02, -55, -10), at(0.02, -0.10, 0.03, -62, 5), 0.30, 0.35),
+        "together": lambda: (at(0.08, 0.02, -0.02, 0, 0), pose(0.045, -0.12, 0.28, 5, 10), 0.28, 0.40),
+        "side_left": lambda: (at(-0.05, 0.03, -0.03, 25, 5), at(0.13, -0.03, 0.0, 60, -12), 0.28, 0.55),
+        "side_right": lambda: (at(-0.05, 0.03, -0.03, 25, 5), at(0.13, -0.03, 0.0, 60, -12), 0.28, 0.55),
+        "stop": lambda: (pose(0.16, -0.08, 0.20, -30, -10), pose(0.14, 0.04, 0.36, -62, -48), 0.24, 0.50),
+        "question": lambda: (at(-0.03, -0.02, -0.04, 15, 5), at(0.05 + 0.3 * a, -0.02, 0.05, 68, -14), 0.28, 0.50),
     }
     before, after, seconds, hold = table[kind]()
     return Stroke(before, after, seconds / persona.tempo * float(rng.uniform(0.9, 1.12)), hold)

@@ -70,7 +70,7 @@ def jitter(clip: dict[str, Any], joints: list[int], fps: float = 30.0) -> float:
 
 
 def feet(clip: dict[str, Any], fps: float = 30.0) -> dict[str, float]:
-    """``slide``: mm a frame of the ankles while lower than 12 cm and slow; ``low``, ``high``: metres of the toe joint."""
+    """``slide``: mm a frame of the ankles while lower than 12 cm and slow; ``low``, ``high``: the toes, metres."""
     positions, _ = forward(clip["q"], clip["t"], NEUTRAL_OFFSETS)
     ankles = positions[:, [JOINT_INDEX["left_ankle"], JOINT_INDEX["right_ankle"]]]
     step = np.linalg.norm(np.diff(ankles[..., [0, 2]], axis=0), axis=-1)
@@ -114,8 +114,8 @@ def measure(folder: Path, reference: Path | None = None) -> dict[str, float]:
     speeds = []
     for c in clips:
         positions, _ = forward(c["q"], c["t"], NEUTRAL_OFFSETS)
-        for j in _WRISTS.values():
-            speeds.append(gaussian_filter1d(np.linalg.norm(np.diff(positions[:, j], axis=0), axis=1) * 30, 1))
+        for wrist in _WRISTS.values():
+            speeds.append(gaussian_filter1d(np.linalg.norm(np.diff(positions[:, wrist], axis=0), axis=1) * 30, 1))
     result["hand_speed_99"] = float(np.percentile(np.concatenate(speeds), 99))
     groups = {"arms": arms, "trunk": trunk, "legs": legs}
     own = {k: float(np.nanmean([jitter(c, j) for c in clips])) for k, j in groups.items()}

@@ -24,7 +24,7 @@ FPS: Final = 30.0
 
 @dataclass
 class HandPath:
-    """One hand over T frames: ``position`` (T, 3) left-hand coordinates (mirrored for the right hand), ``palm``, ``bend``,
+    """One hand over T frames: ``position`` (T, 3) left-hand coordinates (mirrored for the right), ``palm``, ``bend``,
     ``tilt`` (T,), and ``weight`` (T,): 0 where the arm is as in the base motion."""
 
     position: np.ndarray
@@ -157,7 +157,9 @@ def hand_path(moves: list[HandMove], plan: Plan, persona: Persona, rest: np.ndar
         clock, held = settle, after if settle > move.stroke_end else past
         gap = np.inf if following is None else following.stroke_start - move.stroke_end
         if gap > persona.unit_gap + 0.9:
-            leave = max(move.hold_end, clock) + (rng.uniform(0, 0.35) if following is not None else rng.uniform(0.1, 0.5))
+            leave = max(move.hold_end, clock) + (
+                rng.uniform(0, 0.35) if following is not None else rng.uniform(0.1, 0.5)
+            )
             leave = min(leave, clock + persona.unit_gap)
             held = keep(clock, leave, held)
             distance = float(np.linalg.norm(held[:3] - rest_at(leave)[:3]))

@@ -51,7 +51,8 @@ class Persona:
     :ivar size: factor on the extent of strokes.
     :ivar space: (3,) where the hands gesture, left hand, relative to spine3: outward, up, forward.
     :ivar asymmetry: how much smaller the weaker hand moves when both do.
-    :ivar rest: ``idle`` (as the captured body does), ``clasp``, ``ready`` (forearms half raised), ``low`` (hands low in front).
+    :ivar rest: ``idle`` (as the captured body does), ``clasp``, ``ready`` (forearms half raised), ``low`` (hands low
+        in front).
     :ivar lead: how long before the accent's beat the stroke ends, mean; the hand is fastest about 0.12 s earlier still.
     :ivar unit_gap: longest wait with the hands up before they go to rest.
     :ivar forms: weights of the forms of a gesture without a meaning of its own.
@@ -113,8 +114,13 @@ def make_personas(seed: int, split: str) -> list[Persona]:
     result = []
     for i in range(_SIZES[split]):
         rng = np.random.default_rng([seed, ("train", "val", "test").index(split), i])
-        forms = dict(zip(("beat", "palm", "cup", "precision", "sweep", "toss"), rng.dirichlet((3, 2, 1.5, 1.2, 0.8, 0.8)),
-                         strict=True))
+        forms = dict(
+            zip(
+                ("beat", "palm", "cup", "precision", "sweep", "toss"),
+                rng.dirichlet((3, 2, 1.5, 1.2, 0.8, 0.8)),
+                strict=True,
+            )
+        )
         result.append(Persona(
             name=f"{split}{i:02d}", split=split, voice=_voice(rng, split, i),
             rate=float(rng.uniform(0.55, 1.15)), two_handed=float(rng.beta(2, 2)),

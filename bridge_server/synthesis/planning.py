@@ -34,7 +34,7 @@ class HandMove:
 
 @dataclass(frozen=True)
 class HeadMove:
-    """``kind``: nod, shake or tilt; ``time`` is its lowest point or its middle; ``size`` radians; ``seconds`` its length."""
+    """``kind``: nod, shake or tilt; ``time`` its lowest point or middle, ``size`` radians, ``seconds`` its length."""
 
     kind: str
     time: float
@@ -44,7 +44,7 @@ class HeadMove:
 
 @dataclass(frozen=True)
 class Placement:
-    """A clip of ``gesture_notation`` to be blended in: its stroke meets ``time``; ``clip`` is an index of the library."""
+    """A clip of ``gesture_notation`` to be blended in: its stroke meets ``time``; ``clip`` counts in the library."""
 
     clip: int
     time: float
@@ -176,7 +176,9 @@ def _plan_hands(result: Plan, speech: Speech, persona: Persona, rng: np.random.G
         if kind == "shrug":
             result.head.append(HeadMove("tilt", accent.time, float(rng.choice((-1, 1)) * rng.uniform(0.08, 0.16)), 1.3))
         if kind == "negate" and rng.random() < 0.6:
-            result.head.append(HeadMove("shake", accent.time + 0.15, float(rng.uniform(0.06, 0.15)), float(rng.uniform(0.7, 1.1))))
+            result.head.append(
+                HeadMove("shake", accent.time + 0.15, float(rng.uniform(0.06, 0.15)), float(rng.uniform(0.7, 1.1)))
+            )
 
 
 def _plan_head(result: Plan, speech: Speech, persona: Persona, rng: np.random.Generator,
@@ -188,7 +190,9 @@ def _plan_head(result: Plan, speech: Speech, persona: Persona, rng: np.random.Ge
         if rng.random() < 0.25 + 0.75 * persona.nod * accent.strength:
             # heads nod on accents: the lowest point falls on the vowel (Hadar et al. 1983; Graf et al. 2002)
             size = float(np.clip((0.02 + 0.075 * accent.strength) * persona.nod * rng.lognormal(0, 0.3), 0.012, 0.16))
-            result.head.append(HeadMove("nod", accent.time + float(rng.normal(0.0, 0.03)), size, float(rng.uniform(0.38, 0.6))))
+            result.head.append(
+                HeadMove("nod", accent.time + float(rng.normal(0.0, 0.03)), size, float(rng.uniform(0.38, 0.6)))
+            )
             last = accent.time
         if accent.strength > 0.6 and rng.random() < 0.5:
             result.brows.append((max(accent.time - 0.2, 0.0), accent.time + 0.35))

@@ -47,10 +47,24 @@ def contact_sheet(folder: Path, clip: dict[str, Any], path: Path, start: float =
             for s, colour, j in (("left", "tab:red", 20), ("right", "tab:blue", 21)):
                 h = hands[s][f, horizontal] - t[f, horizontal] + shift
                 axis.plot([x[j], h], [positions[f, j, 1], hands[s][f, 1]], color=colour, lw=3.5, alpha=0.6)
-                axis.plot([x[j], x[j] + palms[s][f, horizontal]], [positions[f, j, 1], positions[f, j, 1] + palms[s][f, 1]],
-                          color="k", lw=0.8)
-            axis.plot([x[15], top[f, horizontal] - t[f, horizontal] + shift], [positions[f, 15, 1], top[f, 1]], color="0.3", lw=5)
-            axis.plot([x[15], nose[f, horizontal] - t[f, horizontal] + shift], [positions[f, 15, 1], nose[f, 1]], color="0.6", lw=1)
+                axis.plot(
+                    [x[j], x[j] + palms[s][f, horizontal]],
+                    [positions[f, j, 1], positions[f, j, 1] + palms[s][f, 1]],
+                    color="k",
+                    lw=0.8,
+                )
+            axis.plot(
+                [x[15], top[f, horizontal] - t[f, horizontal] + shift],
+                [positions[f, 15, 1], top[f, 1]],
+                color="0.3",
+                lw=5,
+            )
+            axis.plot(
+                [x[15], nose[f, horizontal] - t[f, horizontal] + shift],
+                [positions[f, 15, 1], nose[f, 1]],
+                color="0.6",
+                lw=1,
+            )
             if row == 0:
                 axis.text(shift, 1.86, f"{moment:.2f}", ha="center", fontsize=9)
         axis.set_aspect("equal")

@@ -31,8 +31,8 @@ _BODY_MIRROR: Final = list(MIRROR[:BODY_JOINT_COUNT])
 class IdleTrial:
     """A person standing idle: the pieces of one trial joined again.
 
-    ``rotations`` (T, 22, 4), ``translation`` (T, 3) metres, ``plain`` (T,): both arms hang or are held low in front, so that
-    they can rest as captured. ``feet`` (T, 2, 2): x and z of the ankles, metres.
+    ``rotations`` (T, 22, 4), ``translation`` (T, 3) metres, ``plain`` (T,): both arms hang or are held low in front,
+    so that they can rest as captured. ``feet`` (T, 2, 2): x and z of the ankles, metres.
     """
 
     name: str
@@ -120,7 +120,9 @@ class _Set:
             q, t = shard["rot"][a:a + n].astype(np.float64), shard["trans"][a:a + n].astype(np.float64)
             if q.shape != (n, BODY_JOINT_COUNT, 4) or t.shape != (n, 3) or n < 30:
                 raise ValueError(f"shape {q.shape}")
-            if not (np.isfinite(q).all() and np.isfinite(t).all() and np.abs(np.linalg.norm(q, axis=-1) - 1).max() < 0.05):
+            if not (
+                np.isfinite(q).all() and np.isfinite(t).all() and np.abs(np.linalg.norm(q, axis=-1) - 1).max() < 0.05
+            ):
                 raise ValueError("its values are no rotations")
             return rot.normalise(q), t
         except (OSError, KeyError, ValueError, TypeError, zipfile.BadZipFile) as error:
@@ -166,7 +168,9 @@ def _idle_trials(data: _Set, split: str) -> list[IdleTrial]:
                 np.full(len(q), set(c["arms"].values()) <= _PLAIN_ARMS) for c, q, _ in run])
             q, t = rot.continuous(np.concatenate(turned)), np.concatenate(shifted)
             feet = forward(q, t)[0][:, _ANKLES][..., [0, 2]]
-            trials.append(IdleTrial(f"{name}.{k}", str(run[0][0]["subject"]), str(run[0][0]["licence"]), q, t, plain, feet))
+            trials.append(
+                IdleTrial(f"{name}.{k}", str(run[0][0]["subject"]), str(run[0][0]["licence"]), q, t, plain, feet)
+            )
     return trials
 
 

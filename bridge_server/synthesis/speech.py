@@ -124,7 +124,10 @@ def join(parts: Sequence[Speech], pauses: Sequence[float], gains: Sequence[float
     """
     if len(pauses) != len(parts) + 1 or len(gains) != len(parts):
         raise ValueError(f"{len(parts)} parts need {len(parts) + 1} pauses and {len(parts)} gains")
-    chunks, words, syllables, phonemes = [np.zeros(round(pauses[0] * RATE), np.float32)], [], [], []
+    chunks = [np.zeros(round(pauses[0] * RATE), np.float32)]
+    words: list[Word] = []
+    syllables: list[Syllable] = []
+    phonemes: list[Phoneme] = []
     position = len(chunks[0])
     for k, (part, gain) in enumerate(zip(parts, gains, strict=True)):
         t, w = position / RATE, len(words)

@@ -149,7 +149,9 @@ def test_the_chain_tells_its_speed() -> None:
 
 
 def test_silence_stays_silent_and_broken_sound_is_refused() -> None:
-    quiet = aug.augment(np.zeros(4000, np.float32), np.random.default_rng(5), aug.AugmentOptions(noise=1, room=1, codec=1))
+    quiet = aug.augment(
+        np.zeros(4000, np.float32), np.random.default_rng(5), aug.AugmentOptions(noise=1, room=1, codec=1)
+    )
     assert not quiet.samples.any()
     for bad, code in ((np.zeros(0, np.float32), "audio_empty"), (np.array([0.1, np.nan]), "audio_invalid"),
                       (np.zeros((2, 8)), "audio_empty")):

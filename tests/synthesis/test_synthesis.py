@@ -83,7 +83,11 @@ def test_no_speaker_sentence_or_body_is_in_two_splits(made: Path) -> None:
     clips = json.loads((made / "clips.json").read_text("utf-8"))["clips"]
     for key in ("subject", "voice"):
         kinds = {s: {c[key] for c in clips if c["split"] == s} for s in ("train", "val", "test")}
-        assert not kinds["train"] & kinds["test"] and not kinds["train"] & kinds["val"] and not kinds["val"] & kinds["test"]
+        assert (
+            not kinds["train"] & kinds["test"]
+            and not kinds["train"] & kinds["val"]
+            and not kinds["val"] & kinds["test"]
+        )
     said = {s: {t.lower() for c in clips if c["split"] == s for t in c["sentences"]} for s in ("train", "val", "test")}
     assert not said["train"] & (said["val"] | said["test"])
     # persons 001 and 015 are the test split of the captured set, 013 its validation split
