@@ -36,6 +36,8 @@ def _channels(character: Any, result: RetargetResult) -> list[Channel]:
     for bone, values in result.locations.items():
         path = f'pose.bones["{bpy.utils.escape_identifier(bone)}"].location'
         found += [Channel(path, n, bone, values[:, n]) for n in range(3)]
+    # what makes a control rig obey these controls (FK instead of IK) holds for the whole take
+    found += [Channel(path, 0, "Rig Settings", np.full(len(result), value)) for path, value in result.properties.items()]
     if result.object_location is not None:
         rest = np.array(character.location)
         found += [Channel("location", n, "Object Transforms", rest[n] + result.object_location[:, n]) for n in range(3)]
@@ -115,7 +117,7 @@ def _limits(settings: Any, mapping: Mapping, scale: float) -> Callable[[Channel]
             return settings.key_distance * scale * share
         # |dq| is half the angle; three Euler angles can add up; for axis and angle no simple relation holds
         units = {"rotation_quaternion": 0.5, "rotation_euler": 3**-0.5, "rotation_axis_angle": 0.25}
-        return settings.key_angle * share * units[kind]
+        return settings.key_angle * share * units.get(kind, 1.0)
 
     return limit
 

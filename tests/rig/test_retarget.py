@@ -246,6 +246,38 @@ def test_a_straight_leg_bends_its_knee_forward() -> None:
     np.testing.assert_allclose(moved + rot.rotate(lower, ankle - knee), [[0, 0, 0.3]], atol=1e-6)
 
 
+def test_hands_do_not_pass_the_midline_where_the_source_hands_do_not() -> None:
+    names, parents, heads, tails = _a_pose()
+    # narrow shoulders: each arm sits 7 cm nearer to the middle
+    for j, name in enumerate(names):
+        for side, sign in (("left", 1.0), ("right", -1.0)):
+            if name.startswith(side) and not name.startswith(tuple(f"{side}_{s}" for s in ("hip", "knee", "ankle", "foot", "eye", "collar"))):
+                heads[j, 0] -= sign * 0.07
+                tails[j, 0] -= sign * 0.07
+    rig = rig_rest(names, parents, heads, tails)
+    frames = 40
+    t = np.linspace(0, 1, frames)
+    q = rot.identity(frames, JOINT_COUNT)
+    for side, sign in (("left", 1.0), ("right", -1.0)):
+        q[:, JOINT_INDEX[f"{side}_shoulder"]] = rot.axis_angle_to_quat(np.stack((0 * t, -sign * (1.35 + 0 * t), -sign * 0.3 * t), -1))
+        q[:, JOINT_INDEX[f"{side}_elbow"]] = rot.axis_angle_to_quat(np.stack((0 * t, -sign * (0.5 + 0.82 * t), 0 * t), -1))
+    motion = Motion(30.0, q, np.tile(NEUTRAL_OFFSETS[0], (frames, 1)))
+    source = motion.positions()[:, [JOINT_INDEX["left_wrist"], JOINT_INDEX["right_wrist"]], 0] * np.array([1, -1])
+
+    def across(keep: bool) -> np.ndarray:
+        result = retarget(motion, rig, detect_rest(rig), RetargetOptions(keep_hands_apart=keep))
+        wrists = [rig.index["left_wrist"], rig.index["right_wrist"]]
+        return np.array([solve(rig, result, f)[wrists, 0, 3] for f in range(frames)]) * np.array([1, -1])
+
+    free, kept = across(False), across(True)
+    assert free.min() < -0.03 and source.max() > 0
+    assert np.all(kept >= np.minimum(source, 0.0) - 2e-3)
+    untouched = free > 0.01
+    assert untouched.any()
+    np.testing.assert_allclose(kept[untouched], free[untouched], atol=1e-5)
+    assert np.abs(np.diff(kept, axis=0)).max() < 0.03
+
+
 def test_contacts_are_estimated_where_there_are_none() -> None:
     motion = replace(walk(), contacts=np.zeros((90, 4), dtype=np.float32))
     found = estimate_contacts(motion)

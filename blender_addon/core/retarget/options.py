@@ -57,6 +57,7 @@ class RetargetResult:
     :ivar scale: armature units per metre of the source.
     :ivar floor: height of the floor in the rig's own up axis, armature units.
     :ivar notes: sentences for the artist.
+    :ivar properties: data path under the object (``pose.bones["…"]["IK_FK"]``) -> value that must hold for the take.
     """
 
     fps: float
@@ -69,6 +70,7 @@ class RetargetResult:
     scale: float = 1.0
     floor: float = 0.0
     notes: tuple[str, ...] = field(default_factory=tuple)
+    properties: dict[str, float] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.rotations)

@@ -117,6 +117,21 @@ def _sources(mapping: Mapping, options: RetargetOptions) -> dict[str, tuple[str,
     return result
 
 
+def _anchor(rig: RigRest, mapping: Mapping, bone: int, place: dict[int, int]) -> int:
+    """The driven bone that a bone moves with, as an index into driven, or -1."""
+    follows = {rig.index[a]: rig.index[b] for a, b in mapping.follows.items() if a in rig.index and b in rig.index}
+    above, seen = bone, {bone}
+    while rig.inherit_rotation[above] and rig.parents[above] >= 0:
+        above = int(rig.parents[above])
+        above = follows.get(above, above)
+        if above in place:
+            return place[above]
+        if above in seen:
+            break
+        seen.add(above)
+    return -1
+
+
 def make_plan(rig: RigRest, mapping: Mapping, options: RetargetOptions) -> Plan:
     """Analyse a rig for a mapping.
 
@@ -138,14 +153,7 @@ def make_plan(rig: RigRest, mapping: Mapping, options: RetargetOptions) -> Plan:
     rest = body.rest[driven]
     factor = rot.mul(np.array([align.get(TWIST.get(s, s), none) for s in slots]), rest)
 
-    anchor = np.full(len(driven), -1)
-    for k, bone in enumerate(driven):
-        above = bone
-        while rig.inherit_rotation[above] and rig.parents[above] >= 0:
-            above = int(rig.parents[above])
-            if above in place:
-                anchor[k] = place[above]
-                break
+    anchor = np.array([_anchor(rig, mapping, bone, place) for bone in driven])
     has = anchor >= 0
     to_basis = np.where(has[:, None], rot.mul(rot.conjugate(rest), rest[anchor]), rot.conjugate(rest))
     arm = np.where(has[:, None], rot.rotate(rot.conjugate(rest[anchor]), body.heads[driven] - body.heads[driven][anchor]),

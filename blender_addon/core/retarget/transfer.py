@@ -9,8 +9,9 @@ from ...shared import kinematics
 from ...shared import rotations as rot
 from ...shared.errors import UnderstudyError
 from ...shared.motion import Motion
-from ...shared.skeleton import JOINT_INDEX, NEUTRAL_OFFSETS
+from ...shared.skeleton import BODY_JOINT_COUNT, JOINT_INDEX, NEUTRAL_OFFSETS, PARENTS
 from ..rigs.mapping import Mapping
+from .arms import keep_hands_apart
 from .axes import FORWARD, UP, quat_to_z_up, vector_to_z_up
 from .contacts import standing
 from .feet import plant
@@ -113,13 +114,36 @@ def retarget(
     contacts = standing(motion, options.estimate_contacts)
     if options.plant_feet:
         plant(plan, pose, contacts, turns, motion.fps, options.blend_seconds)
+    if options.keep_hands_apart:
+        keep_hands_apart(plan, pose, turns, _positions(turns, pelvis))
     pose.apply_twists()
     return _channels(motion, plan, pose, ground, root_mode, contacts, notes)
+
+
+def _positions(turns: np.ndarray, pelvis: np.ndarray) -> np.ndarray:
+    """Places (T, 22, 3) of the source's body joints, metres, Blender's axes."""
+    offsets = vector_to_z_up(NEUTRAL_OFFSETS)
+    result = np.empty((len(turns), BODY_JOINT_COUNT, 3))
+    result[:, 0] = pelvis
+    for j in range(1, BODY_JOINT_COUNT):
+        p = PARENTS[j]
+        result[:, j] = result[:, p] + rot.rotate(turns[:, p], np.broadcast_to(offsets[j], pelvis.shape))
+    return result
 
 
 def _has_root(plan: Plan) -> bool:
     root, rig = plan.mapping.first("root"), plan.rig
     return root is not None and rig.is_ancestor(rig.index[root], int(plan.driven[plan.of_slot("pelvis")[0]]))
+
+
+def _properties(plan: Plan) -> dict[str, float]:
+    """Custom properties of control bones by data path."""
+    result = {}
+    for name, value in plan.mapping.properties.items():
+        bone, _, key = name.partition(":")
+        escaped = bone.replace("\\", "\\\\").replace('"', '\\"')
+        result[f'pose.bones["{escaped}"]["{key}"]'] = float(value)
+    return result
 
 
 def _ground_path(turns: np.ndarray, middle: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -167,6 +191,10 @@ def _channels(
         bones.insert(0, rig.names[root])
         rotations = np.concatenate((turn[:, None], rotations), axis=1)
 
+    copied, turns, places = pose.world_copies()
+    bones += copied
+    rotations = np.concatenate((rotations, turns), axis=1)
+    locations |= places
     carrier, place = pose.location_carrier()
     if carrier is None:
         notes.append("No bone above the hips can be moved; the character stays in place.")
@@ -174,5 +202,5 @@ def _channels(
         locations[rig.names[carrier]] = place
     return RetargetResult(
         motion.fps, tuple(bones), rot.continuous(rotations), locations, object_location, object_rotation,
-        contacts, body.scale, body.floor, tuple(notes),
+        contacts, body.scale, body.floor, tuple(notes), _properties(plan),
     )

@@ -98,7 +98,11 @@ def _fit(preset: Preset, index: NameIndex, names: Sequence[str], parents: Sequen
     sure = sum(1 for hit in marks if hit is not None and hit[1] >= 0.98) / max(len(marks), 1)
     penalty = sum(weight(slot) for slot in dropped) / max(total, 1e-9)
     coverage = len({bone for chain in slots.values() for bone in chain}) / max(len(names), 1)
-    return _Fit(preset, slots, float(0.85 * base + 0.12 * sure + 0.03 * coverage - 0.5 * penalty), dropped)
+    score = 0.85 * base + 0.12 * sure + 0.03 * coverage - 0.5 * penalty
+    if preset.controls and base > 0.8 and sure > 0.5:
+        # beside controls the deforming bones are there as well; keys belong on the controls
+        score += 0.1
+    return _Fit(preset, slots, float(score), dropped)
 
 
 def scores(names: Sequence[str], parents: Sequence[int], presets: Sequence[Preset] = PRESETS) -> dict[str, float]:
@@ -109,11 +113,15 @@ def scores(names: Sequence[str], parents: Sequence[int], presets: Sequence[Prese
 
 
 def _mapping(fit: _Fit, names: Sequence[str], parents: Sequence[int]) -> Mapping:
+    preset, known = fit.preset, set(names)
+    follows = {a: b for a, b in preset.both_sides(preset.follows).items() if a in known and b in known}
+    copies = {a: b for a, b in preset.both_sides(preset.copies).items() if a in known and b in known}
+    properties = {a: v for a, v in preset.both_sides(preset.properties).items() if a.partition(":")[0] in known}
     return Mapping(
         fit.preset.key, fit.preset.label, {slot: fit.slots[slot] for slot in SLOTS if slot in fit.slots}, len(names),
         min(max(fit.score, 0.0), 1.0), missing_sentences(fit.slots, fit.preset, fit.dropped),
         unmapped_sentences(names, parents, fit.slots),
-        tuple(fit.dropped.values()),
+        tuple(fit.dropped.values()), follows, copies, properties,
     )
 
 

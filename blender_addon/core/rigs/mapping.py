@@ -24,6 +24,8 @@ class Mapping:
     :ivar missing: slot -> sentence, for slots that a body has and the rig does not.
     :ivar unmapped: bone -> sentence, for bones that follow their parent.
     :ivar warnings: sentences about doubtful matches.
+    :ivar follows: bone -> control that it moves with by constraints; :ivar copies: control -> bone whose place it takes;
+    :ivar properties: ``bone:property`` -> value. All three as in :class:`.preset.Preset`, for rigs with controls.
     """
 
     preset: str
@@ -34,6 +36,9 @@ class Mapping:
     missing: MappingType[str, str] = field(default_factory=dict)
     unmapped: MappingType[str, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    follows: MappingType[str, str] = field(default_factory=dict)
+    copies: MappingType[str, str] = field(default_factory=dict)
+    properties: MappingType[str, float] = field(default_factory=dict)
 
     def bones(self, slot: str) -> tuple[str, ...]:
         """The chain in a slot, empty when there is none."""
@@ -72,7 +77,8 @@ class Mapping:
         """A copy with other slots; empty ones are dropped."""
         kept = {slot: tuple(slots[slot]) for slot in SLOTS if slots.get(slot)}
         values = {"preset": self.preset, "label": self.label, "bone_count": self.bone_count, "score": self.score,
-                  "missing": self.missing, "unmapped": self.unmapped, "warnings": self.warnings, **changes}
+                  "missing": self.missing, "unmapped": self.unmapped, "warnings": self.warnings, "follows": self.follows,
+                  "copies": self.copies, "properties": self.properties, **changes}
         return Mapping(slots=kept, **values)  # type: ignore[arg-type]
 
     @property

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from .slots import SIDES, SLOTS
 
@@ -24,6 +25,9 @@ class Preset:
     :ivar marks: names that only this kind of rig has; each one found speaks for the preset.
     :ivar exact: slot -> chain of names as they are, with spaces and all; in place of the two tables.
     :ivar controls: bones are controls of a rig with constraints, not the bones that deform.
+    :ivar follows: bone -> control that it moves with by constraints, whatever its parent is.
+    :ivar copies: control -> mapped bone whose place and turn it takes too (IK controls beside FK ones).
+    :ivar properties: ``bone:property`` -> value that makes the rig obey the controls above.
     """
 
     key: str
@@ -33,7 +37,18 @@ class Preset:
     paired: dict[str, str]
     marks: tuple[str, ...] = ()
     controls: bool = False
+    follows: dict[str, str] = field(default_factory=dict)
+    copies: dict[str, str] = field(default_factory=dict)
+    properties: dict[str, float] = field(default_factory=dict)
     exact: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def both_sides(self, table: dict[str, Any]) -> dict[str, Any]:
+        """A table of names with ``*`` written out for left and right."""
+        result: dict[str, Any] = {}
+        for key, value in table.items():
+            for token in self.sides if "*" in key else ("",):
+                result[key.replace("*", token)] = value.replace("*", token) if isinstance(value, str) else value
+        return result
 
     def slots(self) -> dict[str, tuple[tuple[str, ...], ...]]:
         """Slot -> chain of alternatives, sides filled in, in the order of :data:`.slots.SLOTS`."""

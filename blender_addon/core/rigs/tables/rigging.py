@@ -22,12 +22,18 @@ _METARIG = Preset(
     marks=("spine.006", "heel.02.L", "palm.01.L", "pelvis.L", "shin.L"),
 )
 _RIGIFY = Preset(
+    # The torso control carries hips and way; spine_fk and spine_fk.001 lie below the pivot of the spine, hang on each other
+    # upside down, and stay with the torso. Above the pivot the FK spine is an ordinary chain.
     "rigify", "Rigify", ("L", "R"),
-    {"root": "root", "pelvis": "torso", "spine": "spine_fk spine_fk.001 spine_fk.002 spine_fk.003", "neck": "neck",
-     "head": "head", "jaw": "jaw_master"},
+    {"root": "root", "pelvis": "torso", "spine": "spine_fk.002 spine_fk.003", "neck": "neck", "head": "head", "jaw": "jaw_master"},
     {"hip": "thigh_fk.*", "knee": "shin_fk.*", "ankle": "foot_fk.*", "foot": "toe_fk.*|toe.*", "collar": "shoulder.*",
      "shoulder": "upper_arm_fk.*", "elbow": "forearm_fk.*", "wrist": "hand_fk.*", **_RIGIFY_FINGERS},
-    marks=("MCH-torso.parent", "ORG-spine", "DEF-spine", "torso", "upper_arm_fk.L", "thigh_ik.L"), controls=True,
+    marks=("MCH-torso.parent", "ORG-spine", "DEF-spine", "torso", "upper_arm_fk.L", "hand_ik.L"), controls=True,
+    follows={"ORG-shoulder.*": "shoulder.*", "DEF-hand.*": "hand_fk.*", "ORG-hand.*": "hand_fk.*", "ORG-spine.006": "head",
+             "ORG-foot.*": "foot_fk.*", "DEF-foot.*": "foot_fk.*"},
+    copies={"hand_ik.*": "hand_fk.*", "foot_ik.*": "foot_fk.*"},
+    properties={"upper_arm_parent.*:IK_FK": 1.0, "thigh_parent.*:IK_FK": 1.0, "upper_arm_parent.*:FK_limb_follow": 0.0,
+                "thigh_parent.*:FK_limb_follow": 0.0, "torso:neck_follow": 1.0, "torso:head_follow": 1.0},
 )
 _RIGIFY_DEFORM = Preset(
     "rigify_deform", "Rigify deform bones", ("L", "R"),
