@@ -113,7 +113,13 @@ def plan(speech: Speech, persona: Persona, rng: np.random.Generator, *, placemen
         result.placements.append(Placement(clip, time, len(result.gestures)))
         near = min(range(len(speech.words)), key=lambda k: abs(speech.words[k].start - time))
         result.gestures.append(Gesture("notation", "both", speech.words[near].text, time, 1.0))
-        result.gestures[-1].phases = [{"phase": "stroke", "start": spans[sentence][0], "end": spans[sentence][1]}]
+        begin, end = spans[sentence]
+        # a notated gesture may go on (waves, nods) after its stroke has met the word: all of that is stroke
+        edges = (begin, time - 0.25, end - 0.6, end)
+        result.gestures[-1].phases = [
+            {"phase": phase, "start": round(a, 3), "end": round(b, 3)}
+            for phase, a, b in zip(("preparation", "stroke", "retraction"), edges, edges[1:], strict=False)
+        ]
     _plan_hands(result, speech, persona, rng, list(spans.values()))
     _plan_head(result, speech, persona, rng, list(spans.values()))
     return result
