@@ -1,2 +1,3 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Files that other programs read and write, as Motion; numpy only, so both sides can use them."""
+"""Motion files of other programs: :func:`.read.read_motion`, :func:`.amass.write_amass`, :func:`.bvh.write_bvh`,
+:func:`.bvh_reader.read_bvh` and :func:`.bvh_reader.bvh_to_motion`."""
