@@ -38,9 +38,9 @@ class Motion:
     fps: float
     rotations: np.ndarray
     translation: np.ndarray
-    expression: np.ndarray = field(default=None)  # type: ignore[assignment]
+    expression: np.ndarray = field(default=None)  # type: ignore[arg-type]
     face: dict[str, np.ndarray] = field(default_factory=dict)
-    contacts: np.ndarray = field(default=None)  # type: ignore[assignment]
+    contacts: np.ndarray = field(default=None)  # type: ignore[arg-type]
     metadata: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -93,9 +93,10 @@ class Motion:
 
     def slice(self, start: int, stop: int) -> Motion:
         """Frames ``start`` to ``stop`` (excluded), as a copy."""
-        return self._take(np.arange(len(self))[start:stop])
+        return self.take(np.arange(len(self))[start:stop])
 
-    def _take(self, index: np.ndarray) -> Motion:
+    def take(self, index: np.ndarray) -> Motion:
+        """The frames ``index`` (N,), in that order, as a copy."""
         return replace(
             self, rotations=self.rotations[index], translation=self.translation[index],
             expression=self.expression[index], contacts=self.contacts[index],
@@ -109,7 +110,7 @@ class Motion:
         within the last frame's time.
         """
         if fps == self.fps and frames in (None, len(self)):
-            return self._take(np.arange(len(self)))
+            return self.take(np.arange(len(self)))
         if len(self) == 0:
             return replace(self, fps=fps)
         if frames is None:

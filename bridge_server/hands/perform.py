@@ -93,13 +93,16 @@ def _phase_weight(times: np.ndarray, direction: Direction, raised: np.ndarray) -
     return strip * arm * arm * (3 - 2 * arm) * min(1.0, direction.strength)
 
 
-def add_hands(rotations: np.ndarray, fps: float, directions: Sequence[Direction], seed: int = 0) -> np.ndarray:
+def add_hands(
+    rotations: np.ndarray, fps: float, directions: Sequence[Direction], seed: int = 0, start: float = 0.0
+) -> np.ndarray:
     """The same motion with the joints 25 to 54 filled.
 
     At rest the hands are relaxed and stir slightly; fingers open as an arm rises to speak, lag behind a quick wrist,
     and take the shape that a direction's words ask for (see :data:`~.shapes.SHAPES`) as its stroke is prepared.
 
     :param rotations: (T, 55, 4) local unit quaternions in SMPL-X joint order; the fingers' are overwritten.
+    :param start: second at which the first frame lies, for a stretch of a longer motion.
     :returns: a new array of the same shape and type, sign-continuous.
     """
     rotations = np.asarray(rotations)
@@ -107,7 +110,7 @@ def add_hands(rotations: np.ndarray, fps: float, directions: Sequence[Direction]
     frames = len(out)
     if frames == 0:
         return out
-    times = np.arange(frames) / fps
+    times = start + np.arange(frames) / fps
     raised, speed = hand_activity(rotations, fps)
     active = [d for d in directions if d.enabled]
     for side in range(2):

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -13,7 +14,7 @@ from shared.skeleton import BODY_JOINT_COUNT, JOINT_INDEX
 
 from .leg_ik import reach_ankle
 
-__all__ = ["clean", "contact_spans"]
+__all__ = ["Before", "clean", "contact_spans", "soles"]
 
 _ON: Final = 0.55
 _OFF: Final = 0.40
@@ -23,6 +24,23 @@ _EASE: Final = 5
 _REACH: Final = 0.12
 """Metres: a foot further than this from where it should stand has really stepped, and is left alone."""
 _SOLES: Final = ("left_heel", "left_toe_end", "right_heel", "right_toe_end")
+
+
+@dataclass
+class Before:
+    """A frame that is final already, for a stretch that continues from it.
+
+    :ivar frame: its index in the stretch. :ivar translation: (3,) its pelvis. :ivar soles: (4, 3) its heels and toes.
+    """
+
+    frame: int
+    translation: np.ndarray
+    soles: np.ndarray
+
+
+def soles(positions: np.ndarray, world: np.ndarray) -> np.ndarray:
+    """(T, 4, 3): left heel, left toe's end, right heel, right toe's end, from :func:`shared.kinematics.forward`."""
+    return np.stack([end_point(name, positions, world) for name in _SOLES], 1)
 
 
 def contact_spans(probability: np.ndarray) -> list[tuple[int, int]]:
@@ -80,12 +98,12 @@ def _carry_root(positions: np.ndarray, world: np.ndarray, standing: np.ndarray) 
 
 def _floor(positions: np.ndarray, world: np.ndarray, standing: np.ndarray) -> np.ndarray:
     """Height offsets (T,) that bring standing soles to the floor, slowly, and no sole under it."""
-    soles = np.stack([end_point(name, positions, world)[:, 1] for name in _SOLES], 1)
-    lowest = soles.min(1)
+    heights = soles(positions, world)[..., 1]
+    lowest = heights.min(1)
     stands = standing.any(1)
     if stands.any():
         known = np.flatnonzero(stands)
-        height = np.interp(np.arange(len(lowest)), known, np.where(standing, soles, np.inf).min(1)[known])
+        height = np.interp(np.arange(len(lowest)), known, np.where(standing, heights, np.inf).min(1)[known])
         offset = -_smooth(height, 8)
     else:
         offset = np.zeros(len(lowest))
@@ -93,10 +111,13 @@ def _floor(positions: np.ndarray, world: np.ndarray, standing: np.ndarray) -> np
     return offset + _smooth(under, 2)
 
 
-def clean(rotations: np.ndarray, translation: np.ndarray, contacts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def clean(
+    rotations: np.ndarray, translation: np.ndarray, contacts: np.ndarray, before: Before | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """Plant the feet and set the floor.
 
     :param rotations: (T, >= 22, 4), not changed. :param translation: (T, 3). :param contacts: (T, 4) in [0, 1].
+    :param before: a final frame from which this stretch goes on: feet that stand on it stay where they are.
     :returns: new rotations and translation; only root, hips, knees and ankles differ.
     """
     rotations, translation = rotations.copy(), translation.copy()
@@ -104,17 +125,21 @@ def clean(rotations: np.ndarray, translation: np.ndarray, contacts: np.ndarray) 
     body = rotations[:, :BODY_JOINT_COUNT]
     positions, world = forward(body, translation)
     translation += _carry_root(positions, world, standing)
+    if before is not None:
+        translation[:, [0, 2]] += (before.translation - translation[before.frame])[[0, 2]]
     positions, world = forward(body, translation)
     translation[:, 1] += _floor(positions, world, standing)
     positions, world = forward(body, translation)
     for s, side in enumerate(("left", "right")):
-        target, weight = _ankle_targets(side, positions, world, standing[:, 2 * s:2 * s + 2])
+        target, weight = _ankle_targets(side, positions, world, standing[:, 2 * s:2 * s + 2], before)
         if weight.any():
             reach_ankle(side, rotations, positions, world, target, weight)
     return rot.continuous(rotations), translation
 
 
-def _ankle_targets(side: str, positions: np.ndarray, world: np.ndarray, standing: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _ankle_targets(
+    side: str, positions: np.ndarray, world: np.ndarray, standing: np.ndarray, before: Before | None
+) -> tuple[np.ndarray, np.ndarray]:
     """Where the ankle belongs (T, 3), and how firmly (T,)."""
     ankle = positions[:, JOINT_INDEX[f"{side}_ankle"]]
     points = [end_point(f"{side}_{n}", positions, world) for n in ("heel", "toe_end")]
@@ -125,10 +150,12 @@ def _ankle_targets(side: str, positions: np.ndarray, world: np.ndarray, standing
         # the point that stands longest in this stretch is the one that is pinned, handing over from heel to toe
         shift = np.zeros((stop - start, 3))
         pinned = np.zeros(stop - start)
-        for p, stands in zip(points, standing.T, strict=True):
+        for n, (p, stands) in enumerate(zip(points, standing.T, strict=True)):
             for a, b in contact_spans(stands[start:stop].astype(float)):
                 there = p[start + a:start + b]
                 place = np.median(there, axis=0)
+                if before is not None and start + a <= before.frame < start + b:
+                    place = before.soles[n + (0 if side == "left" else 2)].copy()
                 place[1] = max(0.0, min(place[1], 0.03))
                 shift[a:b] += place - there
                 pinned[a:b] += 1
@@ -142,10 +169,10 @@ def _ankle_targets(side: str, positions: np.ndarray, world: np.ndarray, standing
             continue
         offset[start:stop] = shift
         weight[start:stop] = 1.0
-        for n in range(1, _EASE + 1):
-            ease = 1 - n / (_EASE + 1)
+        for step in range(1, _EASE + 1):
+            ease = 1 - step / (_EASE + 1)
             ease = ease * ease * (3 - 2 * ease)
-            for f, edge in ((start - n, shift[0]), (stop - 1 + n, shift[-1])):
+            for f, edge in ((start - step, shift[0]), (stop - 1 + step, shift[-1])):
                 if 0 <= f < len(weight) and weight[f] < ease:
                     offset[f], weight[f] = edge, ease
     return ankle + offset, weight

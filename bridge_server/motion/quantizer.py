@@ -97,10 +97,9 @@ class ResidualQuantizer(nn.Module):
 
     def lookup(self, indices: Tensor) -> Tensor:
         """Vectors (B, N, width) of indices (B, N, L), L at most the number of levels."""
-        out = 0
+        out = torch.zeros((), device=indices.device)
         for level in range(indices.shape[-1]):
             book = self.books[level]
             assert isinstance(book, Codebook)
             out = out + functional.embedding(indices[..., level], book.codes)
-        assert isinstance(out, Tensor)
         return out

@@ -141,14 +141,14 @@ def sample(
     text: TextBranch, audio: AudioBranch | None, residual: ResidualBranch | None, tokenizer: Tokenizer,
     conditions: Conditions, strength: np.ndarray, seeds: np.ndarray, options: SampleOptions, *,
     audio_rows: Tensor | None = None, audio_given: Tensor | None = None, known: Tensor | None = None, tick: Callable[[float], None] = lambda _: None,
-    window_done: Callable[[Tensor, int], None] | None = None,
+    window_done: Callable[[Tensor], None] | None = None,
 ) -> Tensor:
     """Tokens (N, G, L) for conditions (1, N, G): window after window, each holding the end of the one before.
 
     :param audio_rows: (1, 8 N, width) audio features. :param audio_given: (N,) bool.
     :param known: (N, G, L) tokens that are held, -1 where to draw; None draws all.
     :param tick: receives the fraction done and may raise to cancel.
-    :param window_done: receives the tokens so far (n, G, L) and how many of them are final.
+    :param window_done: receives the tokens so far (n, G, L) after each window; all of them are final.
     """
     total, groups = conditions.given.shape[1:]
     levels = tokenizer.config.levels if residual is not None else 1
@@ -171,7 +171,7 @@ def sample(
         tokens = _decode_window(guided, known[..., 0], noise, options, window_tick)
         result[:, first:stop] = _add_levels(tokens, residual, tokenizer, part, known, noise, options)
         if window_done is not None:
-            window_done(result[0, :stop], stop if stop == total else stop - HELD // 2)
+            window_done(result[0, :stop])
         if stop == total:
             return result[0]
         reached = stop

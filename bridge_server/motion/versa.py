@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -13,8 +14,8 @@ import torch
 
 from bridge_server.audio.activity import speech_activity
 from bridge_server.audio.features import mel_features
+from bridge_server.face import FacePerformance
 from bridge_server.face import perform as perform_face
-from bridge_server.hands import add_hands
 from bridge_server.text.encoder import load_text_encoder
 from shared import rotations as rot
 from shared import timeline
@@ -22,18 +23,19 @@ from shared.edits import Edit, Range
 from shared.errors import UnderstudyError
 from shared.motion import Motion
 from shared.requests import MAX_SECONDS, MotionRequest
-from shared.skeleton import JOINT_COUNT, JOINT_INDEX
+from shared.skeleton import JOINT_INDEX
 from shared.timeline import Direction
 
 from . import features
-from .attributes import scale_energy, scale_gestures, stay_in_place
+from .assembly import Assembler, FineLayer
+from .attributes import stay_in_place
 from .audio_branch import AUDIO_RATE
-from .cleanup import clean
 from .editing import extended, insert, known_tokens, snap_locks
 from .generator import Audio, Chunk, Report
-from .layering import ease_window, lay_over
+from .layering import ease_window
 from .sampler import SampleOptions, sample
 from .scheduling import FINE_PARTS, TOKEN_SECONDS, plan
+from .tokenizer import DOWN_RATE
 from .weights import find_set, load_networks
 
 __all__ = ["VersaGenerator"]
@@ -41,7 +43,8 @@ __all__ = ["VersaGenerator"]
 _FPS: Final = 30.0
 _ROWS: Final = 8
 _SLOWEST: Final = 0.25
-_STAGES: Final = {"directions": 0.05, "body": 0.75, "parts": 0.85, "clean-up": 0.92, "face": 0.98, "done": 1.0}
+_JAW_DEGREES: Final = 18.0
+_STAGES: Final = {"face": 0.08, "parts": 0.15, "body": 1.0}
 """The fraction of the job that is done when each stage ends."""
 
 
@@ -90,50 +93,55 @@ class VersaGenerator:
             return self._edit(request, request.edit, audio, report)
         seconds = _length(request, audio)
         directions = timeline.check(request.directions, seconds)
-        motion = self._body(request, directions, seconds, audio, report)
-        if request.in_place:
-            motion.translation = stay_in_place(motion.translation)
-        return self._finish(motion, request, directions, audio, report)
+        face = self._face(request, audio, seconds, report)
+        sent = 0
+
+        def ready(part: Motion) -> None:
+            nonlocal sent
+            if chunk is not None and len(part) > sent:
+                chunk(sent, self._finish(part, request, directions, face).slice(sent, len(part)))
+                sent = len(part)
+
+        return self._finish(self._body(request, directions, seconds, audio, report, ready=ready), request, directions, face)
 
     def _body(self, request: MotionRequest, directions: list[Direction], seconds: float, audio: Audio | None, report: Report,
-              base: tuple[Motion, list[Range]] | None = None) -> Motion:
+              base: tuple[Motion, list[Range]] | None = None, ready: Callable[[Motion], None] | None = None) -> Motion:
         """Body and hands at the request's frame rate, feet planted.
 
         :param base: a performance that is held outside these ranges.
+        :param ready: receives the performance so far, all frames of it final, whenever it has grown.
         """
         # a faster tempo is more performed time in the same seconds: strips and speech are stretched with it
         tempo = max(request.tempo, _SLOWEST) if base is None else 1.0
         rate = _FPS * tempo
         frames = max(1, math.ceil(seconds * rate) + 1)
-        tokens = math.ceil(frames / 4)
+        tokens = math.ceil(frames / DOWN_RATE)
+        count = max(1, round(seconds * request.fps))
         performed = [replace(d, start=d.start * tempo, end=d.end * tempo) for d in directions]
-        report("directions", 0.0)
+        report("directions", _STAGES["face"])
         rows, given = self._listen(audio, tokens, tempo)
         made = plan(performed, tokens, self.encoder, speech=given)
-        report("directions", _STAGES["directions"])
         options = SampleOptions(request.text_guidance, request.audio_guidance, request.temperature, seed=request.seed)
+        layers = self._fine_layers(performed, options, frames, report)
         net = self.networks
+        assembler = Assembler(net.tokenizer, rate, frames, directions, layers, request.seed, request.amplitude, request.energy)
 
         def tick(fraction: float) -> None:
-            report("body", _STAGES["directions"] + fraction * (_STAGES["body"] - _STAGES["directions"]))
+            report("body", _STAGES["parts"] + fraction * (_STAGES["body"] - _STAGES["parts"]))
 
-        drawn = sample(
+        def window_done(drawn: torch.Tensor) -> None:
+            done = assembler.add(drawn, len(drawn) == tokens)
+            if ready is not None and done < frames:
+                # a frame between two others is certain when both are
+                ready(assembler.motion(0, done).resample(request.fps))
+
+        sample(
             net.text, net.audio if given is not None else None, net.residual, net.tokenizer, made.conditions, made.strength,
             made.seeds, options, tick=tick, known=None if base is None else known_tokens(net.tokenizer, *base, tokens),
             audio_rows=None if rows is None else torch.from_numpy(rows)[None],
-            audio_given=None if given is None else torch.from_numpy(given),
+            audio_given=None if given is None else torch.from_numpy(given), window_done=window_done,
         )
-        body, translation, contacts = features.decode(net.tokenizer.decode_features(drawn))
-        body, translation, contacts = body[:frames], translation[:frames], contacts[:frames]
-        body = self._fine_parts(body, performed, options, report)
-        report("clean-up", _STAGES["parts"])
-        body = scale_energy(scale_gestures(body, request.amplitude, rate), request.energy, rate)
-        body, translation = clean(body, translation, contacts)
-        rotations = rot.identity(frames, JOINT_COUNT)
-        rotations[:, :body.shape[1]] = body
-        rotations = add_hands(rotations, rate, directions, request.seed)
-        motion = Motion(rate, rotations, translation, contacts=contacts)
-        return motion.resample(request.fps, max(1, round(seconds * request.fps)))
+        return assembler.motion(0, frames).resample(request.fps, count)
 
     def _edit(self, request: MotionRequest, edit: Edit, audio: Audio | None, report: Report) -> Motion:
         """A performance with some of it made anew."""
@@ -141,35 +149,47 @@ class VersaGenerator:
         base, ranges, length = extended(edit, frames)
         directions = timeline.check(request.directions, length / request.fps)
         new = self._body(request, directions, base.duration, audio, report, (base, ranges))
-        motion = insert(base, new, ranges)
-        motion = snap_locks(motion, base, edit.locks, ranges).slice(0, length)
-        before = {name: curve.copy() for name, curve in motion.face.items()}
-        nodded = motion.rotations.copy()
-        motion = self._finish(motion, request, directions, audio, report)
+        motion = snap_locks(insert(base, new, ranges), base, edit.locks, ranges).slice(0, length)
+        before, face_before = motion.rotations.copy(), motion.face
+        motion = self._finish(motion, request, directions, self._face(request, audio, length / request.fps, report))
         # the face is one performance over the whole sound; outside the ranges it stays as it was
-        outside = np.ones(length, bool)
+        stays = np.ones(length, bool)
         for r in ranges:
-            outside[max(0, round(r.start * request.fps)):round(r.end * request.fps)] &= r.part not in ("full", "upper", "head")
-        motion.rotations[outside] = nodded[outside]
-        locked = [f for lock in edit.locks if 0 <= (f := round(lock.time * request.fps)) < length]
-        motion.rotations[locked] = nodded[locked]
-        for name, curve in before.items():
-            motion.face[name] = np.where(outside, curve, motion.face.get(name, curve))
+            stays[max(0, round(r.start * request.fps)):round(r.end * request.fps)] &= r.part not in ("full", "upper", "head")
+        for name, curve in face_before.items():
+            motion.face[name] = np.where(stays, curve, motion.face.get(name, curve))
+        stays[[f for lock in edit.locks if 0 <= (f := round(lock.time * request.fps)) < length]] = True
+        motion.rotations[stays] = before[stays]
         return motion
 
-    def _finish(self, motion: Motion, request: MotionRequest, directions: list[Direction], audio: Audio | None, report: Report) -> Motion:
-        """Face and metadata."""
-        report("face", _STAGES["clean-up"])
-        warnings: list[str] = []
-        if request.face:
-            warnings = self._face(motion, audio, request)
+    def _face(self, request: MotionRequest, audio: Audio | None, seconds: float, report: Report) -> FacePerformance | None:
+        """The face over the whole performance, or None where it is not wanted."""
+        report("face", 0.0)
+        if not request.face:
+            return None
+        times = np.arange(max(1, round(seconds * request.fps))) / request.fps
+        return perform_face(audio, times, request.seed, request.transcript or None)
+
+    def _finish(self, body: Motion, request: MotionRequest, directions: list[Direction], face: FacePerformance | None) -> Motion:
+        """A body with its face, the face's nods on neck and head, and metadata."""
+        motion = body.slice(0, len(body))
         motion.metadata = {
             "generator": self.describe(), "seed": request.seed,
             "directions": timeline.to_json(directions)["directions"], "audio": request.audio_name,
         }
-        if warnings:
-            motion.metadata["warnings"] = warnings
-        report("done", _STAGES["done"])
+        if request.in_place:
+            motion.translation = stay_in_place(motion.translation)
+        if face is None:
+            return motion
+        if face.warnings:
+            motion.metadata["warnings"] = face.warnings
+        motion.face = {name: curve[:len(motion)] for name, curve in face.curves.items()}
+        for n, name in enumerate(("neck", "head")):
+            j = JOINT_INDEX[name]
+            motion.rotations[:, j] = rot.mul(motion.rotations[:, j], face.head[:len(motion), n])
+        jaw = np.radians(_JAW_DEGREES) * motion.face["jawOpen"]
+        motion.rotations[:, JOINT_INDEX["jaw"]] = rot.axis_angle_to_quat(np.stack((jaw, 0 * jaw, 0 * jaw), 1))
+        motion.rotations = rot.continuous(motion.rotations)
         return motion
 
     def _listen(self, audio: Audio | None, tokens: int, tempo: float) -> tuple[np.ndarray | None, np.ndarray | None]:
@@ -182,37 +202,22 @@ class VersaGenerator:
         given = speech_activity(rows, _ROWS)
         return (rows, given) if given.any() else (None, None)
 
-    def _fine_parts(self, body: np.ndarray, directions: list[Direction], options: SampleOptions, report: Report) -> np.ndarray:
-        """Strips for an arm or the head: each in a short pass of its own, laid over by its joints."""
+    def _fine_layers(self, directions: list[Direction], options: SampleOptions, frames: int, report: Report) -> list[FineLayer]:
+        """Strips for an arm or the head, each performed in a short pass of its own."""
         fine = [d for d in directions if d.part in FINE_PARTS]
-        net = self.networks
+        net, layers = self.networks, []
         for n, d in enumerate(fine):
             def tick(fraction: float, n: int = n) -> None:
-                low, high = _STAGES["body"], _STAGES["parts"]
-                report("parts", low + (n + fraction) / len(fine) * (high - low))
+                report("parts", _STAGES["face"] + (n + fraction) / len(fine) * (_STAGES["parts"] - _STAGES["face"]))
 
             count = math.ceil((d.end - d.start) / TOKEN_SECONDS) + 1
             alone = Direction(0.0, count * TOKEN_SECONDS, d.text, "full", d.strength, d.seed)
             made = plan([alone], count, self.encoder, speech=None)
-            seeded = SampleOptions(options.text_guidance, options.audio_guidance, options.temperature, seed=options.seed + 1 + n)
-            drawn = sample(net.text, None, net.residual, net.tokenizer, made.conditions, made.strength, made.seeds, seeded, tick=tick)
+            drawn = sample(net.text, None, net.residual, net.tokenizer, made.conditions, made.strength, made.seeds,
+                           replace(options, seed=options.seed + 1 + n), tick=tick)
             over = features.decode(net.tokenizer.decode_features(drawn))[0]
-            first = max(0, round(d.start * _FPS))
-            stop = min(len(body), first + len(over), round(d.end * _FPS))
-            if stop <= first:
-                continue
-            weight = ease_window(stop - first, 0, stop - first - 1) * min(d.strength, 1.0)
-            body[first:stop] = lay_over(body[first:stop], over[:stop - first], d.part, weight)
-        return body
-
-    def _face(self, motion: Motion, audio: Audio | None, request: MotionRequest) -> list[str]:
-        """Face curves, and the face's own nods on neck and head; returns sentences for the user."""
-        face = perform_face(audio, motion.times, request.seed, request.transcript or None)
-        motion.face = face.curves
-        for n, name in enumerate(("neck", "head")):
-            j = JOINT_INDEX[name]
-            motion.rotations[:, j] = rot.mul(motion.rotations[:, j], face.head[:, n])
-        jaw = np.radians(18.0) * face.curves["jawOpen"]
-        motion.rotations[:, JOINT_INDEX["jaw"]] = rot.axis_angle_to_quat(np.stack((jaw, 0 * jaw, 0 * jaw), 1))
-        motion.rotations = rot.continuous(motion.rotations)
-        return face.warnings
+            first = round(d.start * _FPS)
+            length = min(len(over), frames - first, round((d.end - d.start) * _FPS))
+            if length > 0:
+                layers.append(FineLayer(d.part, first, over[:length], ease_window(length, 0, length - 1) * min(d.strength, 1.0)))
+        return layers

@@ -41,11 +41,11 @@ def test_a_strips_own_seed_changes_the_strip() -> None:
 
 def test_finished_windows_are_held() -> None:
     seen: list[torch.Tensor] = []
-    drawn = draw(2 * WINDOW, window_done=lambda t, n: seen.append(t[:n].clone()))
+    drawn = draw(2 * WINDOW, window_done=lambda t: seen.append(t.clone()))
     assert len(seen) > 1
     for part in seen:
         assert torch.equal(part, drawn[:len(part)])
-    assert len(seen[0]) == WINDOW - HELD // 2
+    assert [len(t) for t in seen] == [WINDOW, 2 * WINDOW - HELD, 2 * WINDOW]
 
 
 def test_progress_rises_to_one_and_a_cancel_gets_out() -> None:
