@@ -47,7 +47,7 @@ def train_audio_branch(
     def loss_of(m: AudioBranch, tokens: Tensor, conditions: Conditions, rows: Tensor, given: Tensor, g: torch.Generator,
                 wrong: float) -> Tensor:
         d = options.device
-        mask = draw_mask(*tokens.shape, g)
+        mask = draw_mask((len(tokens), tokens.shape[1], tokens.shape[2]), g)
         hidden = corrupt(tokens, mask, config.codes, g, wrong)
         conditions = conditions.to(d)
         with torch.no_grad():

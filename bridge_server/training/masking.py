@@ -11,13 +11,14 @@ from torch import Tensor
 __all__ = ["corrupt", "draw_mask"]
 
 
-def draw_mask(batch: int, length: int, groups: int, generator: torch.Generator) -> Tensor:
-    """(B, N, G) bool, True where hidden.
+def draw_mask(shape: tuple[int, int, int], generator: torch.Generator) -> Tensor:
+    """(B, N, G) bool of ``shape``, True where hidden.
 
     The share follows the cosine schedule of MaskGIT (Chang et al. 2022). A third of the sequences hide both
     groups at the same tokens, a third each group by itself, a third a stretch: what comes after,
     or between, known tokens, as in long takes and in edits.
     """
+    batch, length, groups = shape
     ratio = torch.cos(torch.rand(batch, 1, 1, generator=generator) * math.pi / 2).clamp(min=1.5 / length)
     noise = torch.rand(batch, length, groups, generator=generator)
     together = torch.rand(batch, 1, 1, generator=generator) < 0.5

@@ -140,32 +140,36 @@ def _text_sets(recipe: Recipe) -> tuple[TokenSet, TokenSet]:
 
 
 def _joined(a: TokenSet, b: TokenSet) -> TokenSet:
-    """Both sets' sequences (without audio); ``b``'s captions are padded to ``a``'s number."""
+    """Both sets' sequences (without audio), under the first one's captions."""
+    numbers = torch.tensor([a.table.add(text) for text in b.table.texts] + [-1], dtype=a.captions.dtype)
+    a.table.embed(load_text_encoder("minilm"))
     most = a.captions.shape[-1]
     padded = torch.nn.functional.pad(b.captions, (0, most - b.captions.shape[-1]), value=-1)
-    return TokenSet(torch.cat((a.tokens, b.tokens)), torch.cat((a.captions, padded)), torch.cat((a.since, b.since)),
+    return TokenSet(torch.cat((a.tokens, b.tokens)), torch.cat((a.captions, numbers[padded.long()])), torch.cat((a.since, b.since)),
                     torch.cat((a.until, b.until)), a.table)
 
 
-def _speech_sets(recipe: Recipe, table: TextTable, changed: bool) -> tuple[TokenSet, TokenSet]:
+def _speech_sets(recipe: Recipe) -> tuple[TokenSet, TokenSet]:
+    """Training and validation performances with their speech, kept on disk between stages."""
+    cache = recipe.run / "speech.pt"
+    if cache.is_file():
+        loaded: tuple[TokenSet, TokenSet] = torch.load(cache, weights_only=False)
+        return loaded
     if not (recipe.speech_folder / "clips.json").is_file():
         raise UnderstudyError("file_missing", f"There are no synthesized performances in {recipe.speech_folder}.",
                               "Run `understudy synthesize` into that folder first.")
-    augment = None
-    if changed:
-        from bridge_server.synthesis.augment import augment
-
-    tokenizer = _load_tokenizer(recipe)
-    sets = (build_speech_set(recipe.speech_folder, "train", tokenizer, table, augment=augment, seed=recipe.settings["seed"]),
+    tokenizer, table = _load_tokenizer(recipe), TextTable()
+    sets = (build_speech_set(recipe.speech_folder, "train", tokenizer, table, changed=True, seed=recipe.settings["seed"]),
             build_speech_set(recipe.speech_folder, "val", tokenizer, table, mirror=False))
     table.embed(load_text_encoder("minilm"))
+    torch.save(sets, cache)
     return sets
 
 
 def _text(recipe: Recipe) -> None:
     training, validation = _text_sets(recipe)
     if (recipe.speech_folder / "clips.json").is_file():
-        speech, _ = _speech_sets(recipe, training.table, changed=False)
+        speech, _ = _speech_sets(recipe)
         few = torch.randperm(len(speech), generator=torch.Generator().manual_seed(0))[: len(training) // 5]
         speech = TokenSet(speech.tokens[few], speech.captions[few], speech.since[few], speech.until[few], speech.table)
         training = _joined(training, speech)
@@ -182,7 +186,7 @@ def _residual(recipe: Recipe) -> None:
 
 def _audio(recipe: Recipe) -> None:
     directed, _ = _text_sets(recipe)
-    speech, validation = _speech_sets(recipe, directed.table, changed=True)
+    speech, validation = _speech_sets(recipe)
     _card(recipe)
     text = load_networks(recipe.weights, recipe.device).text
     config = recipe.branch_config(fusion=recipe.settings["audio"]["fusion"])

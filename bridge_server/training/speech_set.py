@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import wave
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +15,7 @@ from bridge_server.motion import features
 from bridge_server.motion.audio_branch import AUDIO_RATE
 from bridge_server.motion.conditions import IDLE_SENTENCE, SPEECH_SENTENCE
 from bridge_server.motion.tokenizer import DOWN_RATE, Tokenizer
+from bridge_server.synthesis.augment import augment
 from shared import rotations as rot
 
 from .clips import mirrored, read_set
@@ -35,13 +35,13 @@ def read_wav(path: Path) -> tuple[np.ndarray, int]:
 
 def build_speech_set(
     folder: Path, split: str, tokenizer: Tokenizer, table: TextTable, *, mirror: bool = True, stride: int = LENGTH // 2,
-    augment: Callable[[np.ndarray, int, np.random.Generator], np.ndarray] | None = None, seed: int = 0,
+    changed: bool = False, seed: int = 0,
 ) -> TokenSet:
     """Windows of every clip of a synthesized set (see :mod:`bridge_server.synthesis`).
 
     Where somebody speaks the caption is the paper's fixed sentence, in long pauses the idle one, as at performance.
 
-    :param augment: ``(samples, rate, generator) -> samples``; adds a second, changed hearing of every clip.
+    :param changed: the mirrored motion hears the speech through noise, rooms and codecs (:mod:`bridge_server.synthesis.augment`).
     """
     generator = np.random.default_rng(seed)
     speech, idle = table.add(SPEECH_SENTENCE), table.add(IDLE_SENTENCE)
@@ -55,8 +55,8 @@ def build_speech_set(
             continue
         samples, rate = read_wav(folder / clip.record["wav"])
         hearings = [samples]
-        if augment is not None:
-            hearings.append(augment(samples, rate, generator))
+        if changed:
+            hearings.append(augment(samples, generator).samples)
         heard = [mel_features(s, rate, count * _ROWS, AUDIO_RATE, 0.5 / AUDIO_RATE) for s in hearings]
         spoken = speech_activity(heard[0], _ROWS)
         bodies = [(clip.rotations, clip.translation)]

@@ -33,7 +33,7 @@ def train_text_branch(
 
     def loss_of(m: TextBranch, source: TokenSet, rows: Tensor, g: torch.Generator, drop: float) -> Tensor:
         tokens = source.tokens[rows, :, :, 0].long()
-        mask = draw_mask(*tokens.shape, g)
+        mask = draw_mask((len(tokens), tokens.shape[1], tokens.shape[2]), g)
         hidden = corrupt(tokens, mask, config.codes, g, 0.08 if drop else 0.0)
         d = options.device
         conditions = source.conditions(rows, g, drop, 0.15 if drop else 0.0).to(d)

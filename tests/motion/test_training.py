@@ -76,7 +76,7 @@ def test_stitched_sequences_are_labelled_throughout(tmp_path: Path) -> None:
 
 def test_masks_hide_something_everywhere_and_keep_what_is_visible_mostly_right() -> None:
     g = torch.Generator().manual_seed(0)
-    mask = draw_mask(200, 40, 2, g)
+    mask = draw_mask((200, 40, 2), g)
     share = mask.float().mean((1, 2))
     assert bool(mask.any(1).any(1).all()) and float(share.min()) < 0.2 and float(share.max()) > 0.95
     tokens = torch.randint(32, (200, 40, 2), generator=g)
