@@ -36,9 +36,9 @@ _SAME_AGAIN: Final = 12.0
 """Seconds in which a gesture is not repeated."""
 _CUE: Final = 0.22
 _WEAK_CUES: Final = frozenset(
-    "i me my you your this that us we or but no what who why how where when there here go say tell".split()
+    "i am and me my you your this that us we or but no what who why how where when there here go say tell".split()
 )
-"""Words so common that they alone mean nothing; they count less and only beside a fitting sentence."""
+"""Words so common that cues of them alone mean little."""
 
 
 @dataclass(frozen=True)
@@ -114,12 +114,13 @@ def words_with_times(audio: Audio, transcript: str) -> tuple[list[Word], list[st
         return words, clauses, []
     sounding = np.cumsum(a.level > 0.12) * ac.HOP
     total = float(sounding[-1]) if len(sounding) else 0.0
-    if total <= 0:
+    if total <= 0 or not a.speech:
         raise UnderstudyError(
             "audio_invalid", "There is no speech in the audio.", "Check the sound's volume, or choose another file."
         )
     edges = np.cumsum([0] + [len(t) + 1 for t, _ in spoken]) / sum(len(t) + 1 for t, _ in spoken) * total
-    times = np.searchsorted(sounding, edges) * ac.HOP
+    # the first row by which that much has sounded: a start of 0 means the first sound, not the first row
+    times = np.searchsorted(sounding, np.maximum(edges, ac.HOP / 2)) * ac.HOP
     words = [Word(float(s), float(e), t, c) for (t, c), s, e in zip(spoken, times[:-1], times[1:], strict=True)]
     return words, clauses, ["The transcript could not be aligned with the speech, so the words' times are estimated."]
 
@@ -130,7 +131,7 @@ def _cue_in(clause: str, cues: Sequence[str]) -> tuple[str, float]:
     best, worth = "", 0.0
     for cue in cues:
         if re.search(rf"\b{re.escape(cue)}\b", text):
-            value = _CUE * (0.25 if cue in _WEAK_CUES else 1.0 + 0.2 * cue.count(" "))
+            value = _CUE * (0.25 if set(cue.split()) <= _WEAK_CUES else 1.0 + 0.2 * cue.count(" "))
             if value > worth:
                 best, worth = cue, value
     return best, worth
@@ -144,7 +145,7 @@ def _embedded(encoder: TextEncoder) -> list[tuple[list[str], np.ndarray]]:
     """Per gesture, its sentences and cues with their vectors."""
     if _KNOWN and _KNOWN[0][0] is encoder:
         return _KNOWN[0][1]
-    texts = [[*g["utterances"], *(c for c in g["cues"] if c not in _WEAK_CUES)] or g["captions"] for g in _table()]
+    texts = [[*g["utterances"], *(c for c in g["cues"] if not set(c.split()) <= _WEAK_CUES)] or g["captions"] for g in _table()]
     vectors = encoder.encode([t for part in texts for t in part])
     cuts = np.cumsum([len(part) for part in texts])[:-1]
     _KNOWN[:] = [(encoder, list(zip(texts, np.split(vectors, cuts), strict=True)))]

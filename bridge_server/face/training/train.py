@@ -35,6 +35,8 @@ __all__ = ["VisemeNet", "batch", "export", "train"]
 log = logging.getLogger(__name__)
 WIDTH: Final = 144
 SECONDS: Final = 4.0
+SAVE_EVERY = 100
+"""Steps between checkpoints."""
 _IGNORED: Final = 255
 
 
@@ -139,6 +141,7 @@ def train(
     began, seen, right, total = time.perf_counter(), 0, 0.0, 0.0
     for step in range(done, steps):
         features, labels = batch(corpus, seed, step, size)
+        torch.manual_seed(seed * 1_000_003 + step)  # dropout too depends on seed and step alone
         logits = net(features)
         loss = nn.functional.cross_entropy(logits, labels, ignore_index=_IGNORED, label_smoothing=0.05)
         optimiser.zero_grad(set_to_none=True)
@@ -149,7 +152,7 @@ def train(
         known = labels != _IGNORED
         right += float((logits.argmax(1) == labels)[known].float().mean())
         total, seen = total + float(loss.detach()), seen + 1
-        if (step + 1) % 100 == 0 or step + 1 == steps:
+        if (step + 1) % SAVE_EVERY == 0 or step + 1 == steps:
             log.info(
                 "step %d loss %.3f accuracy %.3f %.2f s/step",
                 step + 1,
