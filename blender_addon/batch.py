@@ -38,6 +38,8 @@ def perform_blocking(context: bpy.types.Context, progress: Progress | None = Non
     job = jobs.begin(context, character)
     owner = job.owner
     assert isinstance(owner, jobs.Performance)
+    if progress is not None:
+        owner.applying = lambda: progress("writing keys", 0.0, None)
     shown: tuple[str, float] = ("", -1.0)
     try:
         while not owner.ended:

@@ -2,6 +2,7 @@
 """Asking for a performance, and taking it in: what is sent, and who waits for the answer."""
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -60,6 +61,7 @@ class Performance:
     :ivar character: session uid of the armature.
     :ivar start: frame of the performance's first frame.
     :ivar action_uid: session uid of the take's action, once applied.
+    :ivar applying: called when the result has come, before it is put onto the rig.
     """
 
     character: int
@@ -67,6 +69,7 @@ class Performance:
     facts: dict[str, Any] = field(default_factory=dict)
     action_uid: int = 0
     ended: bool = False
+    applying: Callable[[], None] | None = None
 
     def armature(self) -> Any:
         """The character, or None where it was deleted or another file was loaded."""
@@ -85,6 +88,8 @@ class Performance:
                 if character is None:
                     raise UnderstudyError("character_missing", "The character was deleted while it performed.",
                                           "Undo the deletion and press Perform again.")
+                if self.applying is not None:
+                    self.applying()
                 action = staging.apply_motion(character, job.motion, self.start, self.facts)
             except UnderstudyError as error:
                 job.state, job.error = "failed", error

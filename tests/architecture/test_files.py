@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-MAX_LINES = 440
+MAX_LINES, MAX_COLUMNS = 440, 140
 GPL, APACHE = "GPL-3.0-or-later", "Apache-2.0"
 
 
@@ -38,8 +38,10 @@ def test_source_file(path: Path) -> None:
     if lines:
         assert f"# SPDX-License-Identifier: {licence_of(path)}" in lines[:3], "the licence line is missing or another"
     assert len(lines) <= MAX_LINES, f"{len(lines)} lines: split the file by purpose"
-    long = [n for n, line in enumerate(lines, 1) if len(line) > 130]
-    assert not long, f"lines {long} are longer than 130"
+    # 120 is the aim; tables of data may be wider than code
+    widest = MAX_COLUMNS + 20 * ("tables" in path.parts)
+    long = [n for n, line in enumerate(lines, 1) if len(line) > widest]
+    assert not long, f"lines {long} are longer than {widest}"
 
 
 def test_no_text_names_a_machine() -> None:
