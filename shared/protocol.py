@@ -79,7 +79,7 @@ BODY_SCHEMAS: Final[dict[str, dict[str, Any]]] = {
     },
     "submit": {
         "type": "object", "required": ["kind", "request"],
-        "properties": {"kind": {"type": "string", "maxLength": 32}, "request": _OPEN},
+        "properties": {"kind": {"type": "string", "maxLength": 32}, "request": _OPEN, "retryable": {"type": "boolean"}},
     },
     "accepted": {"type": "object", "properties": {"position": {"type": "integer", "minimum": 0, "maximum": 10**9}}},
     "progress": {

@@ -112,7 +112,8 @@ class Answers:
         )
 
     def _ping(self, peer: Peer, message: Message) -> Message:
-        return Message("pong", message.id, self._facts())
+        # the buffers go back as they came: so a client measures its connection
+        return Message("pong", message.id, self._facts(), message.buffers)
 
     def _submit(self, peer: Peer, message: Message) -> Message | None:
         if not message.id:
