@@ -12,7 +12,7 @@ __all__ = ["add_parser"]
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Register the subcommand; torch is imported only when it runs."""
     parser = subparsers.add_parser("train", help="train a stage of the generator, or all")
-    parser.add_argument("stage", choices=["all", "tokenizer", "text", "residual", "audio", "card", "reconstruction"])
+    parser.add_argument("stage", choices=["all", "tokenizer", "text", "residual", "audio", "reconstruction", "release"])
     parser.add_argument("--config", default="starter", help="a recipe's name or TOML file")
     parser.add_argument("--data", type=Path, required=True, help="folder that holds the motion sets")
     parser.add_argument("--folder", type=Path, required=True, help="folder of this run; the same folder resumes")
@@ -32,7 +32,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     recipe = load_recipe(arguments.config, arguments.folder, arguments.data, device=arguments.device, bf16=arguments.bf16)
-    stages = list(STAGES) if arguments.stage == "all" else [arguments.stage]
+    stages = [s for s in STAGES if s != "release"] if arguments.stage == "all" else [arguments.stage]
     if arguments.minutes is not None:
         recipe.minutes = dict.fromkeys(stages, arguments.minutes)
     for stage in stages:

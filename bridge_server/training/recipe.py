@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -13,7 +15,7 @@ import torch
 
 from bridge_server.motion.text_branch import BranchConfig
 from bridge_server.motion.tokenizer import Tokenizer, TokenizerConfig
-from bridge_server.motion.weights import load_networks, save_network, write_card
+from bridge_server.motion.weights import SHIPPED, load_networks, save_network, write_card
 from bridge_server.text.encoder import load_text_encoder
 from shared.errors import UnderstudyError
 
@@ -106,8 +108,6 @@ def _tokenizer(recipe: Recipe) -> None:
 
 
 def _load_tokenizer(recipe: Recipe) -> Tokenizer:
-    import json
-
     from safetensors import safe_open
     from safetensors.torch import load_file
 
@@ -195,13 +195,22 @@ def _audio(recipe: Recipe) -> None:
     _card(recipe)
 
 
-def _card(recipe: Recipe) -> None:
+def _card(recipe: Recipe, folder: Path | None = None) -> None:
     s = recipe.settings
     write_card(
-        recipe.weights, name=s["name"], version=s["version"], licence=s["licence"], data=s["data"],
+        folder or recipe.weights, name=s["name"], version=s["version"], licence=s["licence"], data=s["data"],
         non_commercial=bool(s.get("non_commercial", False)),
         text_encoder={"name": "minilm", "sha256": load_text_encoder("minilm").digest}, recipe=s,
     )
+
+
+def _release(recipe: Recipe) -> None:
+    """Put the finished set where the bridge finds it by name; what else lies there (the viseme recogniser) is kept."""
+    target = SHIPPED / recipe.settings["name"]
+    target.mkdir(parents=True, exist_ok=True)
+    for name in ("tokenizer", "text", "residual", "audio"):
+        shutil.copyfile(recipe.weights / f"{name}.safetensors", target / f"{name}.safetensors")
+    _card(recipe, target)
 
 
 def _evaluate(recipe: Recipe) -> None:
@@ -212,6 +221,7 @@ def _evaluate(recipe: Recipe) -> None:
 
 
 STAGES: Final[dict[str, Callable[[Recipe], None]]] = {
-    "tokenizer": _tokenizer, "text": _text, "residual": _residual, "audio": _audio, "card": _card, "reconstruction": _evaluate,
+    "tokenizer": _tokenizer, "text": _text, "residual": _residual, "audio": _audio, "reconstruction": _evaluate,
+    "release": _release,
 }
 """The stages in the order in which they are run."""
