@@ -120,7 +120,8 @@ class VersaGenerator:
         performed = [replace(d, start=d.start * tempo, end=d.end * tempo) for d in directions]
         report("directions", _STAGES["face"])
         rows, given = self._listen(audio, tokens, tempo)
-        made = plan(performed, tokens, self.encoder, speech=given)
+        groups = tuple(self.networks.tokenizer.group_names)
+        made = plan(performed, tokens, self.encoder, speech=given, groups=groups)
         options = SampleOptions(request.text_guidance, request.audio_guidance, request.temperature, seed=request.seed)
         layers = self._fine_layers(performed, options, frames, report)
         net = self.networks
@@ -212,7 +213,7 @@ class VersaGenerator:
 
             count = math.ceil((d.end - d.start) / TOKEN_SECONDS) + 1
             alone = Direction(0.0, count * TOKEN_SECONDS, d.text, "full", d.strength, d.seed)
-            made = plan([alone], count, self.encoder, speech=None)
+            made = plan([alone], count, self.encoder, speech=None, groups=tuple(net.tokenizer.group_names))
             drawn = sample(net.text, None, net.residual, net.tokenizer, made.conditions, made.strength, made.seeds,
                            replace(options, seed=options.seed + 1 + n), tick=tick)
             over = features.decode(net.tokenizer.decode_features(drawn))[0]
