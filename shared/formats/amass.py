@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -32,7 +33,7 @@ def write_amass(motion: Motion, path: str | Path, rest_pelvis: np.ndarray | None
     trans = rot.rotate(_TO_Z_UP, pelvis) - (np.array(REST_PELVIS["smplx"]) if rest_pelvis is None else rest_pelvis)
     poses = rot.quat_to_axis_angle(quaternions).reshape(frames, 165)
     betas = np.array(motion.metadata.get("betas", []), dtype=np.float64)[:16]
-    arrays = {
+    arrays: dict[str, Any] = {
         "gender": np.array(str(motion.metadata.get("gender", "neutral"))), "surface_model_type": np.array("smplx"),
         "mocap_frame_rate": np.array(float(motion.fps)), "mocap_time_length": np.array(motion.duration),
         "trans": trans, "poses": poses, "betas": np.pad(betas, (0, 16 - len(betas))), "num_betas": np.array(16),

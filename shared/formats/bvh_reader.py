@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -146,9 +147,12 @@ def read_bvh(path: str | Path) -> BvhClip:
     if not path.is_file():
         raise UnderstudyError("file_missing", f"There is no file {path}.", "Check the path.")
     text = path.read_text(encoding="utf-8-sig", errors="replace")
-    head, _, tail = text.partition("MOTION")
+    begin = re.search(r"^[ \t]*MOTION[ \t]*$", text, re.M | re.I)
+    head, tail = (text, "") if begin is None else (text[: begin.end()], text[begin.end():])
     try:
-        header = _hierarchy(iter(f"{head} MOTION".split() if _ else head.split()), path.name)
+        if begin is None and text.lstrip().upper().startswith("HIERARCHY"):
+            raise ValueError("it has no MOTION part")
+        header = _hierarchy(iter(head.split()), path.name)
         words = tail.split(maxsplit=5)
         if [w.upper() for w in words[:1]] != ["FRAMES:"] or [w.upper() for w in words[2:4]] != ["FRAME", "TIME:"]:
             raise ValueError("Frames and Frame Time are missing after MOTION")

@@ -61,10 +61,12 @@ def motion_from_features(x: np.ndarray, name: str, fps: float | None = None) -> 
     if x.dtype.kind not in "fiu":
         raise invalid(name, "it holds no numbers")
     x = finite(x.astype(np.float64), "it", name)
-    contacts = x[:, 259:]
-    if contacts.min() < -0.01 or contacts.max() > 1.01 or np.median(x[:, 3]) < 0:
-        raise invalid(name, "its features are normalised (foot contacts outside 0 to 1)",
+    positions = positions_from_features(x)
+    thigh = np.linalg.norm(positions[:, JOINT_INDEX["left_knee"]] - positions[:, JOINT_INDEX["left_hip"]], axis=-1)
+    # normalised features give bones of no sensible and no constant length
+    if not 0.2 < np.median(thigh) < 0.8 or thigh.std() > 0.25 * thigh.mean():
+        raise invalid(name, "its features are normalised (its thigh is not of one length between 0.2 and 0.8 m)",
                       "Undo the normalisation: features * Std.npy + Mean.npy.")
-    motion = motion_from_positions(positions_from_features(x), FPS if fps is None else fps, contacts)
+    motion = motion_from_positions(positions, FPS if fps is None else fps, np.clip(x[:, 259:], 0, 1))
     motion.metadata.update(source=name, format="humanml3d")
     return motion

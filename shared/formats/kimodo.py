@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -68,7 +68,7 @@ def read_kimodo(file: ArrayFile, source_fps: float | None = None) -> Motion:
     matrices = _matrices(file, "local_rot_mats" if count == 22 and "local_rot_mats" in file else key)
     if matrices.shape[:2] != (frames, count):
         raise invalid(file.name, f"its rotations have shape {matrices.shape[:2]} and its positions {(frames, count)}")
-    rest = {}
+    rest: dict[str, Any] = {}
     if "foot_contacts" in file:
         contacts = file.numbers("foot_contacts")
         if contacts.shape == (frames, 4):  # left heel, left toe, right heel, right toe: our order
@@ -90,7 +90,7 @@ def read_kimodo(file: ArrayFile, source_fps: float | None = None) -> Motion:
 
 
 def _from_soma(
-    file: ArrayFile, matrices: np.ndarray, key: str, positions: np.ndarray, fps: float, rest: dict[str, np.ndarray]
+    file: ArrayFile, matrices: np.ndarray, key: str, positions: np.ndarray, fps: float, rest: dict[str, Any]
 ) -> Motion:
     joints = SOMA_JOINTS[positions.shape[1]]
     names = [name for name, _ in joints]

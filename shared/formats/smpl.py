@@ -103,6 +103,8 @@ def _axis_angles(file: ArrayFile, dialect: Dialect) -> np.ndarray:
         raw = file.numbers("poses")
         if raw.ndim < 2:
             raise invalid(file.name, f"poses has shape {raw.shape}")
+        if not len(raw):
+            raise invalid(file.name, "it has no frames")
         poses = raw.reshape(len(raw), -1)
         width = poses.shape[1]
         full = np.zeros((len(poses), JOINT_COUNT, 3))

@@ -88,9 +88,12 @@ def test_keys_command(tmp_path: Path) -> None:
     if sys.platform != "win32":
         for path in (out, state / "keys" / "bridge.json"):
             assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    for arguments, words in ((("add", "ava", "--out", str(tmp_path / "b.json")), "already a client"),
-                             (("add", "../evil", "--out", str(tmp_path / "b.json")), "cannot be the name"),
-                             (("add", "ben", "--out", str(out)), "exists already"), (("remove", "ben"), "no client")):
+    for arguments, words in (
+        (("add", "ava", "--out", str(tmp_path / "b.json")), "already a client"),
+        (("add", "../evil", "--out", str(tmp_path / "b.json")), "cannot be the name"),
+        (("add", "ben", "--out", str(out)), "exists already"),
+        (("remove", "ben"), "no client"),
+    ):
         done = understudy("keys", *arguments, state_dir=state)
         assert done.returncode == 1 and words in done.stderr, done.stderr
     assert not (tmp_path / "b.json").exists()
@@ -99,13 +102,27 @@ def test_keys_command(tmp_path: Path) -> None:
 
 
 def test_command_line_with_a_key(start: Start, tmp_path: Path) -> None:
-    assert understudy("keys", "add", "ava", "--out", str(tmp_path / "k.json"), state_dir=tmp_path / "state").returncode == 0
+    assert (
+        understudy("keys", "add", "ava", "--out", str(tmp_path / "k.json"), state_dir=tmp_path / "state").returncode
+        == 0
+    )
     bridge = start("Slow", "--curve")
-    done = understudy("generate", "--say", "0-1:0 seconds", "--out", str(tmp_path / "m.npz"), "--address",
-                      remote_address(bridge), "--key", str(tmp_path / "k.json"), state_dir=tmp_path / "elsewhere")
+    done = understudy(
+        "generate",
+        "--say",
+        "0-1:0 seconds",
+        "--out",
+        str(tmp_path / "m.npz"),
+        "--address",
+        remote_address(bridge),
+        "--key",
+        str(tmp_path / "k.json"),
+        state_dir=tmp_path / "elsewhere",
+    )
     assert done.returncode == 0, done.stderr
-    done = understudy("status", "--address", "tcp://127.0.0.1:9", "--key", str(tmp_path / "no.json"),
-                      state_dir=tmp_path / "elsewhere")
+    done = understudy(
+        "status", "--address", "tcp://127.0.0.1:9", "--key", str(tmp_path / "no.json"), state_dir=tmp_path / "elsewhere"
+    )
     assert done.returncode == 1 and "no key file" in done.stderr
 
 
@@ -158,7 +175,12 @@ def test_worker_socket_takes_nobody_else(start: Start) -> None:
     socket.linger = 0
     socket.setsockopt(zmq.IDENTITY, b"worker-0-guess")
     socket.connect(f"tcp://127.0.0.1:{inner}")
-    for frames in ([b"state", b'{"state": "ready"}'], [b"job", *wire.encode(Message("result", "x"))], [b""], [b"state", b"{"]):
+    for frames in (
+        [b"state", b'{"state": "ready"}'],
+        [b"job", *wire.encode(Message("result", "x"))],
+        [b""],
+        [b"state", b"{"],
+    ):
         socket.send_multipart(frames)
     client = bridge.client()
     assert len(client.perform(request_for("0 seconds of work"), seconds=20)) == 60
