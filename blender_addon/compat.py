@@ -12,7 +12,7 @@ import bpy
 
 __all__ = [
     "ActionTarget", "action_curves", "action_targets", "assign_action", "assigned_slot", "has_slots", "has_sound",
-    "new_action", "sequencer_scene", "session_uid", "strip_start", "strips", "window_override",
+    "new_action", "sequencer_scene", "session_uid", "sound_module", "strip_start", "strips", "window_override",
 ]
 
 
@@ -24,7 +24,17 @@ def has_slots() -> bool:
 def has_sound() -> bool:
     """Whether this Blender was built with sound (the 4.2 wheel was not)."""
     # Debian's build has sound without the Python module aud, so that importing it tells nothing
-    return bool(bpy.app.build_options.audaspace)
+    options: Any = bpy.app.build_options
+    return bool(options.audaspace)
+
+
+def sound_module() -> Any:
+    """Blender's module ``aud``, or None where it is not there."""
+    try:
+        import aud
+    except ImportError:
+        return None
+    return aud
 
 
 def session_uid(block: Any) -> int:

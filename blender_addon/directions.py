@@ -1,22 +1,18 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Directions as they are kept with the character: strips on the scene's frames, edited as a list."""
 
-import json
 import uuid
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import bpy
 from bpy.props import BoolProperty, EnumProperty, FloatProperty, FloatVectorProperty, IntProperty, StringProperty
-from bpy_extras.io_utils import ExportHelper, ImportHelper
 
 from . import cast
-from .shared.errors import UnderstudyError
 
 if TYPE_CHECKING:
     from .shared.timeline import Direction
 
-__all__ = ["CLASSES", "DirectionItem", "PARTS", "draw", "from_seconds", "to_seconds"]
+__all__ = ["CLASSES", "DirectionItem", "OnCharacter", "PARTS", "draw", "from_seconds", "to_seconds"]
 
 PARTS = [
     ("full", "Full Body", "The whole body"), ("upper", "Upper Body", "Everything above the hips"),
@@ -95,7 +91,7 @@ def from_seconds(items: Any, directions: "list[Direction]", origin: float, fps: 
         add(items, direction, origin, fps)
 
 
-class _OnCharacter:
+class OnCharacter:
     """For operators that need a character; the reason is shown on the greyed button."""
 
     needs_item = False
@@ -118,7 +114,7 @@ def _active(settings: Any) -> Any:
     return settings.directions[index] if 0 <= index < len(settings.directions) else None
 
 
-class UNDERSTUDY_OT_direction_add(_OnCharacter, bpy.types.Operator):
+class UNDERSTUDY_OT_direction_add(OnCharacter, bpy.types.Operator):
     """Add a direction at the current frame"""
 
     bl_idname = "understudy.direction_add"
@@ -141,7 +137,7 @@ class UNDERSTUDY_OT_direction_add(_OnCharacter, bpy.types.Operator):
         return {"FINISHED"}
 
 
-class UNDERSTUDY_OT_direction_remove(_OnCharacter, bpy.types.Operator):
+class UNDERSTUDY_OT_direction_remove(OnCharacter, bpy.types.Operator):
     """Delete the direction"""
 
     bl_idname = "understudy.direction_remove"
@@ -157,7 +153,7 @@ class UNDERSTUDY_OT_direction_remove(_OnCharacter, bpy.types.Operator):
         return {"FINISHED"}
 
 
-class UNDERSTUDY_OT_direction_duplicate(_OnCharacter, bpy.types.Operator):
+class UNDERSTUDY_OT_direction_duplicate(OnCharacter, bpy.types.Operator):
     """Copy the direction to the time after it"""
 
     bl_idname = "understudy.direction_duplicate"
@@ -187,7 +183,7 @@ def duplicate(items: Any, index: int, shift: float) -> Any:
     return item
 
 
-class UNDERSTUDY_OT_direction_clear(_OnCharacter, bpy.types.Operator):
+class UNDERSTUDY_OT_direction_clear(OnCharacter, bpy.types.Operator):
     """Delete all directions of the character"""
 
     bl_idname = "understudy.direction_clear"
@@ -198,61 +194,6 @@ class UNDERSTUDY_OT_direction_clear(_OnCharacter, bpy.types.Operator):
     def execute(self, context: bpy.types.Context) -> set[str]:
         """Empty the list."""
         cast.active(context).understudy.directions.clear()
-        return {"FINISHED"}
-
-
-class UNDERSTUDY_OT_import_directions(_OnCharacter, bpy.types.Operator, ImportHelper):
-    """Read directions from a file, in the place of the present ones"""
-
-    bl_idname = "understudy.import_directions"
-    bl_label = "Import Directions"
-    bl_options = {"REGISTER", "UNDO"}
-
-    filepath: StringProperty(subtype="FILE_PATH")
-    filter_glob: StringProperty(default="*.json", options={"HIDDEN"})
-
-    def execute(self, context: bpy.types.Context) -> set[str]:
-        """Replace the strips, unless anything in the file is wrong."""
-        from .shared import timeline
-
-        character = cast.active(context)
-        try:
-            found = timeline.load(bpy.path.abspath(self.filepath))
-            timeline.check(found)
-        except UnderstudyError as error:
-            return cast.refuse(self, character, error)
-        cast.clear_notice(character)
-        settings = character.understudy
-        from_seconds(settings.directions, found, cast.origin(context, character), cast.fps(context.scene))
-        settings.direction_index = 0
-        self.report({"INFO"}, f"{len(found)} directions")
-        return {"FINISHED"}
-
-
-class UNDERSTUDY_OT_export_directions(_OnCharacter, bpy.types.Operator, ExportHelper):
-    """Write the directions to a file, with times in seconds"""
-
-    bl_idname = "understudy.export_directions"
-    bl_label = "Export Directions"
-    bl_options = {"REGISTER"}
-    needs_item = True
-
-    filename_ext = ".json"
-    filepath: StringProperty(subtype="FILE_PATH")
-    filter_glob: StringProperty(default="*.json", options={"HIDDEN"})
-
-    def execute(self, context: bpy.types.Context) -> set[str]:
-        """Write JSON."""
-        from .shared import timeline
-
-        character = cast.active(context)
-        found = to_seconds(character.understudy.directions, cast.origin(context, character), cast.fps(context.scene))
-        path = Path(bpy.path.abspath(self.filepath))
-        try:
-            path.write_text(json.dumps(timeline.to_json(found), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-        except OSError as error:
-            return cast.refuse(self, character, cast.cannot_write(path, error))
-        self.report({"INFO"}, f"{len(found)} directions in {path.name}")
         return {"FINISHED"}
 
 
@@ -267,9 +208,11 @@ class UNDERSTUDY_UL_directions(bpy.types.UIList):
         swatch = row.row(align=True)
         swatch.ui_units_x = 0.6
         swatch.prop(item, "colour", text="")
-        words = row.split(factor=0.68, align=True)
-        words.prop(item, "text", text="", emboss=False)
-        words.label(text=f"{item.start:.0f}–{item.end:.0f} {item.part.replace('_', ' ')}")
+        row.prop(item, "text", text="", emboss=False)
+        times = row.row(align=True)
+        times.ui_units_x = 3.4
+        times.alignment = "RIGHT"
+        times.label(text=f"{item.start:.0f}–{item.end:.0f}")
         row.prop(item, "enabled", text="", icon="HIDE_OFF" if item.enabled else "HIDE_ON", emboss=False)
 
     def filter_items(self, context: bpy.types.Context, data: Any, propname: str) -> tuple[list[int], list[int]]:
@@ -293,9 +236,9 @@ def draw(layout: Any, context: bpy.types.Context, character: Any) -> None:
     column.operator("understudy.direction_add", text="", icon="ADD")
     column.operator("understudy.direction_remove", text="", icon="REMOVE")
     column.operator("understudy.direction_duplicate", text="", icon="DUPLICATE")
+    column.prop(context.window_manager.understudy, "show_strips", text="", icon="NLA")
     column.separator()
-    column.operator("understudy.import_directions", text="", icon="IMPORT")
-    column.operator("understudy.export_directions", text="", icon="EXPORT")
+    column.menu("UNDERSTUDY_MT_directions", text="", icon="DOWNARROW_HLT")
     item = _active(settings)
     if item is None:
         return
@@ -317,5 +260,5 @@ def draw(layout: Any, context: bpy.types.Context, character: Any) -> None:
 
 CLASSES = (
     DirectionItem, UNDERSTUDY_OT_direction_add, UNDERSTUDY_OT_direction_remove, UNDERSTUDY_OT_direction_duplicate,
-    UNDERSTUDY_OT_direction_clear, UNDERSTUDY_OT_import_directions, UNDERSTUDY_OT_export_directions, UNDERSTUDY_UL_directions,
+    UNDERSTUDY_OT_direction_clear, UNDERSTUDY_UL_directions,
 )

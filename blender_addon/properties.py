@@ -62,7 +62,16 @@ class CharacterSettings(bpy.types.PropertyGroup):
     own_stored: BoolProperty(options={"HIDDEN"})
 
 
-_OWNERS: tuple[tuple[Any, Any], ...] = ((bpy.types.Object, CharacterSettings), (bpy.types.Scene, SceneSettings))
+class WindowSettings(bpy.types.PropertyGroup):
+    """What belongs to the session's windows."""
+
+    show_strips: BoolProperty(
+        name="Show Directions", default=True, description="Draw the directions over the Timeline and the Dope Sheet")
+
+
+_OWNERS: tuple[tuple[Any, Any], ...] = (
+    (bpy.types.Object, CharacterSettings), (bpy.types.Scene, SceneSettings), (bpy.types.WindowManager, WindowSettings),
+)
 
 
 def add_pointers() -> None:
@@ -77,4 +86,4 @@ def remove_pointers() -> None:
         del owner.understudy
 
 
-CLASSES = (CharacterSettings,)
+CLASSES = (CharacterSettings, WindowSettings)

@@ -6,8 +6,8 @@ from typing import Any
 import bpy
 from bpy.app.handlers import persistent
 
-from . import cast, connection, directions, exports, log, panels, performance, preferences
-from . import properties, session, speech, takes
+from . import cast, connection, direction_io, directions, exports, log, panels, performance, preferences
+from . import overlay, overlay_mouse, overlay_ops, properties, session, speech, takes
 
 __all__ = ["CLASSES", "register", "unregister"]
 
@@ -18,16 +18,45 @@ CLASSES: tuple[Any, ...] = (
     *cast.CLASSES,
     *speech.CLASSES,
     *directions.CLASSES,
+    *direction_io.CLASSES,
     *takes.CLASSES,
     *properties.CLASSES,
     *performance.CLASSES,
     *exports.CLASSES,
+    *overlay_mouse.CLASSES,
+    *overlay_ops.CLASSES,
     *panels.CLASSES,
 )
 
 
 def _add_menu() -> Any:
     return bpy.types.VIEW3D_MT_armature_add
+
+
+_keys: list[tuple[Any, Any]] = []
+
+
+def _add_keys() -> None:
+    """Keys of the board, in the add-ons' own key configuration, which users can change."""
+    config: Any = bpy.context.window_manager.keyconfigs.addon
+    if config is None:  # in the background
+        return
+    keymap = config.keymaps.new(name="Dopesheet", space_type="DOPESHEET_EDITOR")
+    for operator, key, value, modifiers, values in overlay_ops.KEYS:
+        item = keymap.keymap_items.new(operator, key, value, **modifiers)
+        for name, content in values.items():
+            setattr(item.properties, name, content)
+        _keys.append((keymap, item))
+
+
+def _remove_keys() -> None:
+    for keymap, item in _keys:
+        keymap.keymap_items.remove(item)
+    config: Any = bpy.context.window_manager.keyconfigs.addon
+    # the key map may be shared with another add-on
+    if _keys and not _keys[0][0].keymap_items:
+        config.keymaps.remove(_keys[0][0])
+    _keys.clear()
 
 
 @persistent
@@ -51,11 +80,15 @@ def register() -> None:
     properties.add_pointers()
     _add_menu().append(cast.menu)
     bpy.app.handlers.load_post.append(_on_load)
+    _add_keys()
+    overlay.add_handler()
 
 
 def unregister() -> None:
     """Take everything back: timer, jobs, bridge, handlers, menu, properties, classes, log file."""
     session.shutdown()
+    overlay.remove_handler()
+    _remove_keys()
     if _on_load in bpy.app.handlers.load_post:
         bpy.app.handlers.load_post.remove(_on_load)
     _add_menu().remove(cast.menu)

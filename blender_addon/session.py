@@ -57,7 +57,7 @@ def _command() -> "BridgeCommand":
     from .core.bridge_process import find_command
 
     chosen = preferences.get()
-    arguments = ("--device", chosen.device) if chosen.device not in ("", "auto") else ()
+    arguments: tuple[str, ...] = ("--device", str(chosen.device)) if chosen.device not in ("", "auto") else ()
     arguments += tuple(shlex.split(os.environ.get("UNDERSTUDY_BRIDGE_ARGUMENTS", "")))
     return find_command(bpy.path.abspath(chosen.bridge_python), bpy.path.abspath(chosen.bridge_folder), arguments,
                         source_root())

@@ -25,14 +25,11 @@ def file_seconds(path: Path) -> float | None:
 
     :raises UnderstudyError: ``audio_unreadable`` or ``audio_empty``.
     """
-    try:
-        import aud
-    except ImportError:
+    aud = compat.sound_module()
+    if aud is None:
         return None
-
     try:
-        make: Any = aud.Sound  # the stubs forget its argument
-        sound = make(str(path))
+        sound = aud.Sound(str(path))
         rate, frames = float(sound.specs[0]), int(sound.length)
     except aud.error as error:
         raise UnderstudyError("audio_unreadable", f"{path.name} cannot be read as sound.",

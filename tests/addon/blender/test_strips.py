@@ -96,3 +96,47 @@ def test_the_board_finds_the_strips(settings: Any) -> None:
 
     overlay_mouse._lay(bpy.context.scene.understudy.character, drag(strips, "body", hit.uuid, 10, lane="head"))
     assert (settings.directions[1].start, settings.directions[1].part) == (71, "head")
+
+
+def test_markers_and_text_strips_become_directions(settings: Any) -> None:
+    from blender_addon import compat
+
+    scene = bpy.context.scene
+    bpy.ops.understudy.direction_clear()
+    scene.frame_end = 200
+    for name, frame in (("bows", 100), ("waves", 10), ("F_40", 40)):
+        scene.timeline_markers.new(name, frame=frame)
+    bpy.ops.understudy.directions_from_scene(source="MARKERS")
+    assert table(settings) == [("bows", 100, 190), ("waves", 10, 40)]
+    bpy.ops.understudy.direction_clear()
+    strips = compat.strips(scene, create=True)
+    kwargs = {"length": 30} if "length" in strips.bl_rna.functions["new_effect"].parameters else {"frame_end": 50}
+    strip = strips.new_effect(name="t", type="TEXT", channel=1, frame_start=20, **kwargs)
+    strip.text = "sits\ndown"
+    bpy.ops.understudy.directions_from_scene(source="TEXT_STRIPS")
+    assert table(settings) == [("sits down", 20, 50)]
+    scene.timeline_markers.clear()
+    bpy.ops.understudy.directions_to_markers()
+    assert [(m.name, m.frame) for m in scene.timeline_markers] == [("sits down", 20)]
+
+
+def test_the_library_holds_directions_that_can_be_performed(settings: Any) -> None:
+    from blender_addon.core.library import LIBRARY
+    from blender_addon.shared.timeline import Direction, check
+
+    bpy.context.scene.frame_set(11)
+    assert bpy.ops.understudy.direction_library(choice="a person waves hello") == {"FINISHED"}
+    item = settings.directions[settings.direction_index]
+    assert (item.text, item.part, item.start, item.end) == ("a person waves hello", "upper", 11, 86)
+    entries = [e for group in LIBRARY.values() for e in group]
+    assert len({text for text, _, _ in entries}) == len(entries)
+    check([Direction(0.0, seconds, text, part) for text, part, seconds in entries])
+
+
+def test_subtitles_are_imported_beside_what_is_there(settings: Any, tmp_path: Any) -> None:
+    path = tmp_path / "d.srt"
+    path.write_text("1\n00:00:01,000 --> 00:00:02,000\n[head] nods\n")
+    bpy.ops.understudy.import_directions(filepath=str(path), add=True)
+    assert len(settings.directions) == 4 and ("nods", 31, 61) in table(settings)
+    bpy.ops.understudy.export_directions(filepath=str(tmp_path / "d.csv"))
+    assert "nods,head" in (tmp_path / "d.csv").read_text()
