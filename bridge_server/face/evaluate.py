@@ -22,7 +22,7 @@ from scipy.ndimage import gaussian_filter1d
 from bridge_server.face import acoustics as ac
 from bridge_server.face import align, espeak, perform, recogniser
 from bridge_server.face.mouth import Segment
-from bridge_server.face.phonemes import decode, split_shapes
+from bridge_server.face.phonemes import decode, phone_loop, split_shapes, vote
 from bridge_server.face.training.speakers import (
     Utterance,
     flite,
@@ -39,7 +39,7 @@ from bridge_server.face.visemes import (
 from bridge_server.motion.generator import Audio
 from shared.errors import UnderstudyError
 
-__all__ = ["alignment_errors", "evaluate", "frame_accuracy", "phone_loop", "test_utterances"]
+__all__ = ["alignment_errors", "evaluate", "frame_accuracy", "test_utterances"]
 
 _VOICES: Final = {"en": ("flite:rms", "en-us+f4"), "it": ("it+m7", "it+klatt3"), "sv": ("sv+f4", "sv+Annie")}
 FPS: Final = 30.0
@@ -93,30 +93,6 @@ def frame_accuracy(truth: np.ndarray, guess: np.ndarray) -> tuple[int, int]:
     return int((truth[spoken] == guess[spoken]).sum()), int(spoken.sum())
 
 
-def phone_loop(samples: np.ndarray) -> list[Segment]:
-    """pocketsphinx's own phone recognition without a transcript, as visemes: the baseline."""
-    from pocketsphinx import Decoder, get_model_path
-
-    decoder = Decoder(
-        allphone=get_model_path("en-us/en-us-phone.lm.bin"),
-        lm=None,
-        dict=None,
-        lw=2.0,
-        beam=1e-20,
-        pbeam=1e-20,
-        loglevel="FATAL",
-    )
-    pcm = (np.clip(samples * (0.5 / max(float(np.abs(samples).max()), 1e-4)), -1, 1) * 32767).astype("<i2").tobytes()
-    decoder.start_utt()
-    decoder.process_raw(pcm, full_utt=True)
-    decoder.end_utt()
-    phones = [
-        (s.start_frame * ac.HOP, (s.end_frame + 1) * ac.HOP, s.word, arpabet_visemes(s.word))
-        for s in decoder.seg() or ()
-    ]
-    return [Segment(a, b, v, n) for a, b, v, n in split_shapes(phones)]
-
-
 def _closures(audio: Audio, phones: Sequence[tuple[float, float]], transcript: str | None) -> tuple[int, int]:
     """(closed, all): bilabials whose least mouth opening at 30 frames a second is at most 10 %."""
     times = np.arange(int(audio.duration * FPS) + 1) / FPS
@@ -165,18 +141,21 @@ def _real(path: Path, transcript: str) -> dict[str, Any]:
             ],
             rows,
         )
-        for name, segments in (
-            ("viseme_accuracy_real", decode(net(a.mel))),
-            ("phone_loop_accuracy_real", phone_loop(ac.mono16(audio))),
-        ):
+        heard, loop = net(a.mel), phone_loop(ac.mono16(audio))
+        figures = {
+            "viseme_accuracy_real": decode(heard),
+            "viseme_accuracy_real_as_english": decode(vote(heard, loop)),
+            "phone_loop_accuracy_real": loop,
+        }
+        for name, segments in figures.items():
             right, count = frame_accuracy(truth, _rows(segments, rows))
             out[name] = right / max(count, 1)
         spoken = truth[truth != 0]
         out["majority_accuracy_real"] = float(np.bincount(spoken).max() / len(spoken))
         bilabials = [(p.start, p.end) for p in found.phones if p.name in ("P", "B", "M")]
         closed, count = _closures(audio, bilabials, transcript)
-        heard, _ = _closures(audio, bilabials, None)
-        out |= {"lip_closure_rate_real": closed / count, "lip_closure_rate_real_recognised": heard / count}
+        without, _ = _closures(audio, bilabials, None)
+        out |= {"lip_closure_rate_real": closed / count, "lip_closure_rate_real_recognised": without / count}
     out["mouth_energy_correlation_real"], out["mouth_energy_lag_real_ms"] = _energy(audio)
     return out
 
@@ -211,11 +190,15 @@ def evaluate(real: Path | None = None, transcript: str = "", per_language: int =
         rows = len(a) // 2 + 1
         truth = label_rows(u.segments, rows, recogniser.FRAME)
         counts += np.bincount(truth, minlength=len(counts))
-        guess = _rows(decode(net(a.mel)), rows)
+        heard_rows = net(a.mel)
+        guess = _rows(decode(heard_rows), rows)
         for key in ("all", language, f"{language} {u.voice}"):
             right[key] += frame_accuracy(truth, guess)
         right["with silence"] += ((truth == guess).sum(), rows)
-        right["phone loop"] += frame_accuracy(truth, _rows(phone_loop(u.samples), rows))
+        loop = phone_loop(u.samples)
+        right["phone loop"] += frame_accuracy(truth, _rows(loop, rows))
+        if language == "en":
+            right["as English"] += frame_accuracy(truth, _rows(decode(vote(heard_rows, loop)), rows))
         bilabials = [(s, e) for s, e, v, _ in u.segments if v == "PP"]
         began = time.perf_counter()
         heard += _closures(audio, bilabials, None)
@@ -242,6 +225,7 @@ def evaluate(real: Path | None = None, transcript: str = "", per_language: int =
         "viseme_accuracy_with_silence": share["with silence"],
         "viseme_accuracy_by_voice": {k: v for k, v in share.items() if " " in k and ":" in k},
         "viseme_accuracy_by_language": {k: share[k] for k in _VOICES},
+        "viseme_accuracy_as_english": share["as English"],
         "phone_loop_accuracy": share["phone loop"],
         "majority_accuracy": float(counts[1:].max() / counts[1:].sum()),
         "lip_closure_rate": float(closed[0] / max(closed[1], 1)),

@@ -41,6 +41,7 @@ class FaceOptions:
     :ivar brows: scales brow raises, 0 to 2.
     :ivar nods: scales head movement, 0 to 2.
     :ivar segments: phonemes with times that the artist has corrected; nothing is aligned or recognised then.
+    :ivar language: of the speech, such as ``en``, or None when unknown; helps the recogniser where it is English.
     """
 
     emotions: Mapping[str, np.ndarray | float] = field(default_factory=dict)
@@ -50,6 +51,7 @@ class FaceOptions:
     brows: float = 1.0
     nods: float = 1.0
     segments: Sequence[Segment] | None = None
+    language: str | None = None
 
 
 @dataclass
@@ -79,7 +81,7 @@ def _mouth_rows(
     if options.segments is not None:
         found = phonemes.Phonemes(list(options.segments), "artist", [])
     else:
-        found = phonemes.find(audio, a, transcript)
+        found = phonemes.find(audio, a, transcript, options.language)
     heard = mouth_from_signal(a)
     if found.segments:
         shaped = scale_jaw(coarticulate(found.segments, len(a)), a.level)

@@ -11,12 +11,12 @@ import numpy as np
 
 from bridge_server.face import align as aligner
 from bridge_server.face import recogniser
-from bridge_server.face.acoustics import Acoustics, mono16
+from bridge_server.face.acoustics import HOP, Acoustics, mono16
 from bridge_server.face.mouth import Segment
 from bridge_server.face.visemes import VISEME_INDEX, VISEMES, arpabet_visemes
 from bridge_server.motion.generator import Audio
 
-__all__ = ["Phonemes", "agreement", "decode", "find", "split_shapes"]
+__all__ = ["Phonemes", "agreement", "decode", "find", "phone_loop", "split_shapes", "vote"]
 
 _SHORT_PAUSE: Final = 0.06
 """Seconds; a silence this short inside speech is a closure or a release and counts to the sound before it."""
@@ -24,6 +24,10 @@ _LONGEST_ALIGNED: Final = 900.0
 """Seconds; the aligner keeps a lattice of the whole clip in memory."""
 _CHANGE: Final = -2.2
 """Log probability of going from one viseme to another within 20 ms; a phoneme lasts about 80 ms."""
+
+
+_SAY: Final = 0.35
+"""Share of pocketsphinx's phone loop where the speech is known to be English."""
 
 
 @dataclass
@@ -123,6 +127,34 @@ def agreement(segments: list[Segment], probabilities: np.ndarray) -> float:
     return total / max(rows, 1)
 
 
+def phone_loop(samples: np.ndarray) -> list[Segment]:
+    """pocketsphinx's own recognition of English phones without a transcript, as visemes.
+
+    :param samples: (N,) mono float at 16 kHz.
+    """
+    from pocketsphinx import Decoder, get_model_path
+
+    options = {"lm": None, "dict": None, "lw": 2.0, "beam": 1e-20, "pbeam": 1e-20, "loglevel": "FATAL"}
+    decoder = Decoder(allphone=get_model_path("en-us/en-us-phone.lm.bin"), **options)
+    peak = max(float(np.abs(samples).max(initial=0)), 1e-4)
+    decoder.start_utt()
+    decoder.process_raw((np.clip(samples * (0.5 / peak), -1, 1) * 32767).astype("<i2").tobytes(), full_utt=True)
+    decoder.end_utt()
+    found = decoder.seg() or ()
+    phones = [(s.start_frame * HOP, (s.end_frame + 1) * HOP, s.word, arpabet_visemes(s.word)) for s in found]
+    return [Segment(a, b, v, n) for a, b, v, n in split_shapes(phones)]
+
+
+def vote(probabilities: np.ndarray, segments: list[Segment]) -> np.ndarray:
+    """Probabilities (M, 15) in which another recogniser's segments have a share of the say."""
+    other = np.full_like(probabilities, 0.1 / len(VISEMES))
+    for s in segments:
+        first, last = (int(np.ceil(t / recogniser.FRAME)) for t in (s.start, s.end))
+        other[first:last, VISEME_INDEX[s.viseme]] += 0.9
+    other /= other.sum(axis=1, keepdims=True)
+    return (1 - _SAY) * probabilities + _SAY * other
+
+
 def _from_transcript(
     audio: Audio, a: Acoustics, transcript: str, heard: np.ndarray | None
 ) -> tuple[list[Segment], list[str]]:
@@ -161,8 +193,12 @@ def _from_transcript(
     return segments, notes
 
 
-def find(audio: Audio, acoustics: Acoustics, transcript: str | None) -> Phonemes:
-    """Visemes with times: by alignment where a transcript fits, else by the recogniser, else none."""
+def find(audio: Audio, acoustics: Acoustics, transcript: str | None, language: str | None = None) -> Phonemes:
+    """Visemes with times: by alignment where a transcript fits, else by the recogniser, else none.
+
+    :param language: of the speech, if known. For ``en`` pocketsphinx's phone loop, trained on people, joins the
+        recogniser, trained on synthetic voices; for other languages it would only disturb.
+    """
     net = recogniser.load()
     heard = net(acoustics.mel) if net is not None else None
     warnings: list[str] = []
@@ -171,7 +207,8 @@ def find(audio: Audio, acoustics: Acoustics, transcript: str | None) -> Phonemes
         if segments:
             return Phonemes(segments, "transcript", warnings)
     if heard is None:
-        return Phonemes(
-            [], "signal", [*warnings, "The viseme recogniser's weights are missing; the lips follow loudness and tone."]
-        )
+        said = "The viseme recogniser's weights are missing; the lips follow loudness and tone."
+        return Phonemes([], "signal", [*warnings, said])
+    if language is not None and language.lower().startswith("en") and aligner.available():
+        heard = vote(heard, phone_loop(mono16(audio)))
     return Phonemes(decode(heard), "recogniser", warnings)
