@@ -86,7 +86,7 @@ def _materials() -> list[bpy.types.Material]:
         if material is None:
             material = bpy.data.materials.new(full)
             colour = (*_COLOURS[name], 1.0)
-            material.diffuse_color = colour
+            material.diffuse_color = colour  # type: ignore[assignment]
             material.roughness = 0.35 if name in ("Eye White", "Iris", "Pupil", "Teeth", "Lips") else 0.6
             material.use_nodes = True
             shader = material.node_tree.nodes.get("Principled BSDF") if material.node_tree else None

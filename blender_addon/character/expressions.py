@@ -154,11 +154,13 @@ def _sided_shapes(head: _Head, side: str) -> dict[str, np.ndarray]:
         f"eyeLookOut{side}": _look(head, low, 0.0, -0.5 * out),
         f"browDown{side}": _brow(head, side, _sided(side, -0.0035, -0.0075, 0.0015), (0.0, -0.0035, 0.0005)),
         f"browOuterUp{side}": _brow(head, side, (0.0, 0.0015, 0.0), _sided(side, 0.0005, 0.0085, -0.001)),
-        f"mouthSmile{side}": head.move(corner, _sided(side, 0.0075, 0.0085, -0.0055)) + head.move(cheek, _sided(side, 0.0015, 0.0045, 0.003)),
+        f"mouthSmile{side}": head.move(corner, _sided(side, 0.0075, 0.0085, -0.0055))
+        + head.move(cheek, _sided(side, 0.0015, 0.0045, 0.003)),
         f"mouthFrown{side}": head.move(corner, _sided(side, 0.001, -0.0085, -0.002)),
         f"mouthStretch{side}": head.move(corner, _sided(side, 0.0085, -0.0030, -0.0055)),
         f"mouthDimple{side}": head.move(corner, _sided(side, 0.0045, 0.001, -0.0065)),
-        f"mouthPress{side}": head.move(near_lip * head.lower, (0, 0.0016, -0.0022)) + head.move(near_lip * head.upper, (0, -0.0014, -0.0022)),
+        f"mouthPress{side}": head.move(near_lip * head.lower, (0, 0.0016, -0.0022))
+        + head.move(near_lip * head.upper, (0, -0.0014, -0.0022)),
         f"mouthLowerDown{side}": head.move(near_lip * head.lower, (0, -0.0085, 0.0005)),
         f"mouthUpperUp{side}": head.move(near_lip * head.upper, (0, 0.0075, 0.0008)),
         f"cheekSquint{side}": head.move(cheek, (0, 0.0055, 0.002)) + _lid_move(head, low, "lower", under + 0.14),

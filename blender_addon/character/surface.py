@@ -37,12 +37,14 @@ class Field:
         self.axes = tuple(np.asarray(a, dtype=np.float32) for a in axes)
         self.values = np.full([len(a) for a in self.axes], _FAR, dtype=np.float32)
 
-    def box(self, low: Sequence[float], high: Sequence[float]) -> tuple[tuple[slice, slice, slice], tuple[np.ndarray, ...]]:
+    def box(
+        self, low: Sequence[float] | np.ndarray, high: Sequence[float] | np.ndarray
+    ) -> tuple[tuple[slice, slice, slice], tuple[np.ndarray, ...]]:
         """Index slices and broadcastable coordinates of the grid inside a box."""
-        parts = tuple(slice(int(np.searchsorted(a, lo)), int(np.searchsorted(a, hi, side="right")))
-                      for a, lo, hi in zip(self.axes, low, high, strict=True))
-        x, y, z = (a[p] for a, p in zip(self.axes, parts, strict=True))
-        return parts, (x[:, None, None], y[None, :, None], z[None, None, :])
+        i, j, k = (slice(int(np.searchsorted(a, lo)), int(np.searchsorted(a, hi, side="right")))
+                   for a, lo, hi in zip(self.axes, low, high, strict=True))
+        x, y, z = (a[p] for a, p in zip(self.axes, (i, j, k), strict=True))
+        return (i, j, k), (x[:, None, None], y[None, :, None], z[None, None, :])
 
     def join(self, parts: tuple[slice, slice, slice], distance: np.ndarray, blend: float) -> None:
         """Smooth union with a distance given on a box (polynomial smooth minimum of radius ``blend``)."""
@@ -82,7 +84,9 @@ class Field:
         s = coordinates[axis] * side
 
         def curve(v: Sequence[float] | float) -> np.ndarray:
-            return np.float32(v) if np.isscalar(v) else profile(s.ravel(), keys, v).astype(np.float32).reshape(s.shape)  # type: ignore[arg-type]
+            if isinstance(v, (int, float)):
+                return np.asarray(v, dtype=np.float32)
+            return profile(s.ravel(), keys, v).astype(np.float32).reshape(s.shape)
 
         a, b = np.maximum(curve(first), 1e-3), np.maximum(curve(second), 1e-3)
         u, w = (coordinates[others[0]] - curve(first_centre)) / a, (coordinates[others[1]] - curve(second_centre)) / b

@@ -120,6 +120,8 @@ def _hold(
         flat = on_ankle & on_ball
         own = turn[part].copy()
         held[part] = True
+        ankle_lock: np.ndarray | None = None
+        ball_lock: np.ndarray | None = None
         if flat.any():
             level = _level(own[flat])
             keep = rot.quat_to_axis_angle(rot.mul(level, rot.conjugate(own)))
@@ -127,8 +129,10 @@ def _hold(
             ankle_lock = _lock(ankle[part][flat], ankle_height, body.scale)
             ball_lock = ankle_lock + rot.rotate(level, arm)
         else:
-            ankle_lock = _lock(ankle[part][on_ankle], ankle_height, body.scale) if on_ankle.any() else None
-            ball_lock = _lock(ball[part][on_ball], ball_height, body.scale) if on_ball.any() else None
+            if on_ankle.any():
+                ankle_lock = _lock(ankle[part][on_ankle], ankle_height, body.scale)
+            if on_ball.any():
+                ball_lock = _lock(ball[part][on_ball], ball_height, body.scale)
             if ankle_lock is not None and ball_lock is not None:
                 # heel and toe stand one after the other and never together: one place, by the way of the foot
                 yaw = _level(own)
