@@ -122,7 +122,7 @@ def from_json(data: Any) -> list[Direction]:
             )
             if item.get("uuid"):
                 d.uuid = str(item["uuid"])
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise _invalid(f"Direction {n} cannot be read ({type(error).__name__}: {error}).",
                            "Give each direction a start and an end in seconds, and a text.") from error
         result.append(d)

@@ -68,6 +68,13 @@ def _no_constant(name: str) -> float:
     raise ValueError(f"{name} is not JSON")
 
 
+def _finite(digits: str) -> float:
+    # 1e999 is JSON, but no number that either side could hold
+    if not math.isfinite(value := float(digits)):
+        raise ValueError(f"{digits[:20]} is too large")
+    return value
+
+
 def decode(frames: Sequence[Any], *, receiver: str, limits: Limits = LIMITS) -> Message:
     """The message in frames of bytes, memoryviews or ``zmq.Frame`` objects.
 
@@ -89,7 +96,7 @@ def decode(frames: Sequence[Any], *, receiver: str, limits: Limits = LIMITS) -> 
         raise UnderstudyError("request_too_large", f"A message has {total >> 20} MB; {limits.total_bytes >> 20} MB are allowed.",
                               "Send shorter or compressed audio.")
     try:
-        header = json.loads(bytes(views[0]).decode("utf-8"), parse_constant=_no_constant)
+        header = json.loads(bytes(views[0]).decode("utf-8"), parse_constant=_no_constant, parse_float=_finite)
     except (UnicodeDecodeError, ValueError, RecursionError) as error:
         raise _bad(f"the header is not JSON ({error})") from error
     check_header(header, receiver=receiver)

@@ -51,6 +51,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--executor", choices=("local", "ray"), default="local", help="where workers run (default: local)"
     )
+    parser.add_argument("--ray-address", default="", help="Ray cluster (default: $RAY_ADDRESS, or this machine alone)")
     parser.add_argument("--metrics-port", type=_port, metavar="PORT", help="serve Prometheus metrics on this machine")
     parser.add_argument("--log-format", choices=("text", "json"), default="text")
     parser.add_argument("--verbose", action="store_true", help="log to the terminal as well")
@@ -86,6 +87,7 @@ def run(arguments: argparse.Namespace) -> int:
         disk_limit=arguments.disk_limit << 20,
         unload_after=arguments.unload_after,
         executor=arguments.executor,
+        ray_address=arguments.ray_address,
     )
     with logging_to(settings.log_file, verbose=arguments.verbose, as_json=arguments.log_format == "json"):
         counting = observer(arguments.metrics_port)

@@ -21,7 +21,7 @@ from shared.requests import MotionRequest, check_request
 
 from .front import LOCAL, Peer
 from .jobs import Job
-from .life import log_event
+from .life import LOGGER, log_event
 from .observe import Observer
 from .scheduler import Scheduler, Send
 from .settings import Settings
@@ -79,6 +79,16 @@ class Answers:
             self._observer.refused(error.code)
             log_event("request.refused", code=error.code, why=error.message, owner=peer.owner, level=logging.WARNING)
             answer = error_message(_id_of(frames), error)
+        except Exception as error:  # the boundary to the network: one client's message must not end everybody's bridge
+            LOGGER.exception("request.failed owner=%s", peer.owner)
+            answer = error_message(
+                _id_of(frames),
+                UnderstudyError(
+                    "internal",
+                    f"The bridge could not handle a message ({type(error).__name__}).",
+                    f"See the log file {self._settings.log_file}.",
+                ),
+            )
         if answer is not None:
             self._send(peer, answer)
 

@@ -29,7 +29,11 @@ CANCEL_ANSWER: Final = 0.2
 ATTEMPTS: Final = 2
 RECOVERIES: Final = 4
 """Attempts after which a job is not run again by a restarted bridge: it may be what ends the bridge."""
-PERFORMER: Final = "bridge_server.performing:MotionPerformer"
+PERFORMERS: Final = {
+    "local": "bridge_server.performing:MotionPerformer",
+    "ray": "bridge_server.executors.ray_actor:RayPerformer",
+}
+"""What worker processes run, by executor; imported by them alone."""
 
 MOST_UNSAVED: Final = 16
 """Results that are kept in memory when they cannot be written to disk."""
@@ -56,12 +60,15 @@ class Scheduler:
         self.jobs: dict[str, Job] = {}
         self.queue: deque[Job] = deque()
         address = inner.getsockopt_string(zmq.LAST_ENDPOINT)
+        performer, extra = PERFORMERS[settings.executor], {}
+        if settings.executor == "ray":
+            extra["address"] = settings.ray_address
         self.workers = [
             WorkerProcess(
                 n,
                 address,
-                PERFORMER,
-                {"generator": settings.generator, "weights": settings.weights, "device": device},
+                performer,
+                {"generator": settings.generator, "weights": settings.weights, "device": device, **extra},
                 settings.log_file,
             )
             for n, device in enumerate(settings.device.split(","))

@@ -47,6 +47,7 @@ class Settings:
     :ivar unload_after: seconds without a job after which a worker drops its model; 0 for never.
     :ivar allowed_folders: folders that a request may name.
     :ivar executor: "local", or "ray".
+    :ivar ray_address: of the Ray cluster; "" for ``$RAY_ADDRESS``, or one on this machine alone.
     """
 
     state_dir: Path = field(default_factory=state_dir)
@@ -64,6 +65,7 @@ class Settings:
     unload_after: float = 1800.0
     allowed_folders: tuple[Path, ...] = ()
     executor: str = "local"
+    ray_address: str = ""
 
     @property
     def log_file(self) -> Path:

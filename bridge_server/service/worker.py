@@ -36,7 +36,16 @@ from shared import wire
 from shared.errors import UnderstudyError
 from shared.protocol import Message, error_message
 
-__all__ = ["Performer", "Worker", "cancelled", "main"]
+__all__ = [
+    "Performer",
+    "Worker",
+    "cancelled",
+    "internal_error",
+    "main",
+    "out_of_memory",
+    "resolve",
+    "stop_between_layers",
+]
 
 LOGGER = logging.getLogger("understudy.worker")
 PROGRESS_INTERVAL = 0.05
@@ -66,6 +75,15 @@ class Performer(Protocol):
 def cancelled() -> UnderstudyError:
     """The error by which a cancel leaves the model."""
     return UnderstudyError("cancelled", "The job was cancelled.", "Perform again when you like.")
+
+
+def stop_between_layers(check: Callable[..., None]) -> bool:
+    """Call ``check`` before every torch module, so that it can stop a model between two layers and not only between two
+    steps; False while torch has not been imported."""
+    if (torch := sys.modules.get("torch")) is None:
+        return False
+    torch.nn.modules.module.register_module_forward_pre_hook(check)
+    return True
 
 
 class _Cancel:
@@ -184,7 +202,7 @@ class Worker:
             return False
         except Exception as error:  # the boundary of third-party model code: reported, logged, never swallowed
             LOGGER.exception("loading failed")
-            self._state("failed", error=_internal("The model could not be loaded", error).to_json())
+            self._state("failed", error=internal_error("The model could not be loaded", error).to_json())
             return False
         self._hook()
         self._state(
@@ -193,10 +211,8 @@ class Worker:
         return True
 
     def _hook(self) -> None:
-        """Let a cancel stop a model between two of its layers, not only between two steps."""
-        if not self._hooked and (torch := sys.modules.get("torch")) is not None:
-            torch.nn.modules.module.register_module_forward_pre_hook(self._cancel.check)
-            self._hooked = True
+        if not self._hooked:
+            self._hooked = stop_between_layers(self._cancel.check)
 
     def _job(self, frames: Sequence[Any]) -> None:
         message = wire.decode(frames, receiver="bridge")
@@ -208,7 +224,7 @@ class Worker:
             result = error_message(message.id, error)
         except Exception as error:
             LOGGER.exception("job %s failed", message.id)
-            result = error_message(message.id, _internal("The performance failed", error))
+            result = error_message(message.id, internal_error("The performance failed", error))
         finally:
             self._cancel.end()
         self._hook()
@@ -300,7 +316,8 @@ def _too_little_memory(detail: str) -> UnderstudyError:
     )
 
 
-def _internal(what: str, error: BaseException) -> UnderstudyError:
+def internal_error(what: str, error: BaseException) -> UnderstudyError:
+    """What a user is told of an exception that nobody foresaw."""
     return UnderstudyError(
         "internal", f"{what} ({type(error).__name__}: {str(error)[:500]}).", "Send the log file with a report."
     )

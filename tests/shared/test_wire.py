@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from shared import protocol, wire
+from shared import protocol, timeline, wire
 from shared.errors import CODES, UnderstudyError
 from shared.motion import Motion
 from shared.protocol import FROM_BRIDGE, FROM_CLIENT, Message
@@ -161,6 +161,19 @@ def test_version_mismatch_names_the_side(version: str, receiver: str, fix: str) 
     with pytest.raises(UnderstudyError) as caught:
         as_received(Message(kind, "a", protocol=version), receiver)
     assert caught.value.code == "version_mismatch" and caught.value.fix == fix and version in caught.value.message
+
+
+def test_numbers_that_nobody_can_hold() -> None:
+    """Found by fuzzing: 1e9993 is valid JSON and becomes infinite."""
+    header = (
+        b'{"protocol": "1.0", "type": "submit", "id": "a", "body": {"kind": "motion", "request": {"directions": '
+        b'[{"start": 0, "end": 1, "text": "walks", "seed": 1e9993}]}}}'
+    )
+    with pytest.raises(UnderstudyError) as caught:
+        wire.decode([header], receiver="bridge")
+    assert caught.value.code == "bad_message"
+    with pytest.raises(UnderstudyError):
+        timeline.from_json([{"start": 0, "end": 1, "text": "walks", "seed": float("inf")}])
 
 
 def test_limits_are_checked_before_anything_else() -> None:
