@@ -25,7 +25,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 IN_BLENDER = importlib.util.find_spec("bpy") is not None
-FILE_SECONDS = 280
+FILE_SECONDS = 900
 _TOP_IMPORT = re.compile(
     r"""^(import\ bpy|from\ bpy|bpy\s*=\s*pytest\.importorskip\(|pytest\.importorskip\(["']bpy["']
         |pytestmark\s*=.*mark\.blender)""", re.M | re.X)
