@@ -6,7 +6,7 @@ from typing import Any
 import bpy
 from bpy.app.handlers import persistent
 
-from . import cast, connection, direction_io, directions, exports, log, panels, performance, preferences
+from . import cast, commands, connection, direction_io, directions, exports, log, panels, performance, preferences
 from . import overlay, overlay_mouse, overlay_ops, properties, session, speech, takes
 
 __all__ = ["CLASSES", "register", "unregister"]
@@ -82,11 +82,13 @@ def register() -> None:
     bpy.app.handlers.load_post.append(_on_load)
     _add_keys()
     overlay.add_handler()
+    commands.register_command()
 
 
 def unregister() -> None:
     """Take everything back: timer, jobs, bridge, handlers, menu, properties, classes, log file."""
     session.shutdown()
+    commands.unregister_command()
     overlay.remove_handler()
     _remove_keys()
     if _on_load in bpy.app.handlers.load_post:

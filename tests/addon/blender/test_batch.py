@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Shots without a window: twenty rows with two broken ones, killed in the middle, resumed; and exports read back."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import bpy
+import pytest
+
+from .conftest import ROOT
+from .test_road import direct, open_character, perform
+
+SCRIPT = """
+import sys, os
+sys.path.insert(0, sys.argv[1])
+import bpy, blender_addon
+blender_addon.register()
+from blender_addon.commands import main
+code = main(sys.argv[2:])
+blender_addon.unregister()
+sys.stdout.flush()
+os._exit(code)
+"""
+
+
+def make_table(folder: Path, shots: int = 20) -> Path:
+    """Rows with the project's own character saved once; row 5 has no file, row 9 a direction that ends before it begins."""
+    bpy.ops.understudy.add_character()
+    bpy.context.scene.render.fps = 30
+    bpy.ops.wm.save_as_mainfile(filepath=str(folder / "shot.blend"))
+    (folder / "good.json").write_text('[{"start": 0, "end": 1, "text": "waves"}]')
+    (folder / "bad.json").write_text('[{"start": 2, "end": 1, "text": "waves"}]')
+    path = folder / "shots.csv"
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(("file", "character", "audio", "directions", "seed", "output", "exports"))
+        for n in range(shots):
+            source = "missing.blend" if n == 5 else "shot.blend"
+            writer.writerow((source, "", "", "bad.json" if n == 9 else "good.json", n, f"out/s{n:02d}.blend", f"out/s{n:02d}.npz"))
+    return path
+
+
+def start(table: Path, state: Path) -> subprocess.Popen[str]:
+    return subprocess.Popen([sys.executable, "-c", SCRIPT, str(ROOT), "batch", str(table)], text=True, stdout=subprocess.PIPE,
+                            stderr=subprocess.STDOUT, env={**os.environ, "UNDERSTUDY_STATE_DIR": str(state)})
+
+
+def states(table: Path) -> dict[str, str]:
+    path = table.with_suffix(".report.json")
+    return {e["name"]: e["state"] for e in json.loads(path.read_text())["shots"]} if path.is_file() else {}
+
+
+def test_twenty_shots_killed_once_and_resumed(addon: Any, bridge: Any, state: Path, tmp_path: Path) -> None:
+    table = make_table(tmp_path)
+    first = start(table, state)
+    deadline = time.monotonic() + 120
+    while len(states(table)) < 7 and first.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.05)
+    os.kill(first.pid, signal.SIGKILL)
+    first.wait()
+    before = states(table)
+    assert 7 <= len(before) < 20
+    second = start(table, state)
+    output, _ = second.communicate(timeout=200)
+    assert second.returncode == 1, output[-3000:]
+    after = states(table)
+    assert len(after) == 20 and sorted(n for n, s in after.items() if s == "failed") == ["s05", "s09"]
+    finished = sum(1 for s in before.values() if s == "done")
+    assert f"{18 - finished} done, {finished} skipped, 2 failed" in output
+    assert "missing.blend" in output and "after its start" in output
+    seeds = [r.seed for r in bridge.requests]
+    # at most the shot that was under way when the first run was killed is asked for twice
+    assert set(seeds) == set(range(20)) - {5, 9} and len(seeds) <= 19
+    assert not list((tmp_path / "out").glob("*.part*"))
+    bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "out/s03.blend"))
+    character = bpy.context.scene.understudy.character
+    assert character.understudy.takes[0].seed == 3 and character.animation_data.action is not None
+
+
+def test_generate_in_the_opened_file(addon: Any, bridge: Any, tmp_path: Path) -> None:
+    from blender_addon.commands import main
+
+    character = open_character("mixamo_arkit")
+    (tmp_path / "d.srt").write_text("1\n00:00:00,000 --> 00:00:01,000\nbows\n")
+    bpy.context.scene.understudy.character = None
+    assert main(["generate", "--directions", str(tmp_path / "d.srt"), "--seed", "4", "--output", str(tmp_path / "o.blend"),
+                 "--export", str(tmp_path / "m.bvh")]) == 0
+    assert (tmp_path / "o.blend").is_file() and (tmp_path / "m.bvh").is_file() and bridge.requests[0].seed == 4
+    assert main(["generate", "--character", "Nobody"]) == 1
+    assert main(["nonsense"]) == 2
+    assert character.name
+
+
+@pytest.mark.parametrize("suffix", [".fbx", ".glb"])
+def test_the_exported_character_moves_alike(addon: Any, bridge: Any, tmp_path: Path, suffix: str) -> None:
+    import numpy as np
+
+    character = open_character("mixamo_arkit")
+    direct(character)
+    perform()
+    names = ("mixamorig:Hips", "mixamorig:LeftForeArm", "mixamorig:RightHand", "mixamorig:Head")
+
+    def heads(rig: Any, frame: int) -> Any:
+        bpy.context.scene.frame_set(frame)
+        found = np.array([rig.matrix_world @ rig.pose.bones[n].head for n in names])
+        return found - found[0]
+
+    expected = {frame: heads(character, frame) for frame in (1, 30, 60)}
+    selected = [o.name for o in bpy.context.view_layer.objects if o.select_get()]
+    path = tmp_path / f"character{suffix}"
+    assert bpy.ops.understudy.export_character(filepath=str(path)) == {"FINISHED"}
+    assert selected == [o.name for o in bpy.context.view_layer.objects if o.select_get()]
+    bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
+    bpy.context.scene.render.fps = 30
+    if suffix == ".glb":
+        bpy.ops.import_scene.gltf(filepath=str(path))
+    elif hasattr(bpy.ops.wm, "fbx_import") and bpy.app.version >= (4, 5, 0):
+        bpy.ops.wm.fbx_import(filepath=str(path))
+    else:
+        bpy.ops.import_scene.fbx(filepath=str(path))
+    rig = next(o for o in bpy.data.objects if o.type == "ARMATURE")
+    # importers shift the first key to frame 0 or 1
+    first = rig.animation_data.action.frame_range[0]
+    for frame, wanted in expected.items():
+        np.testing.assert_allclose(heads(rig, int(round(frame - 1 + first))), wanted, atol=0.01)
