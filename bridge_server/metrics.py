@@ -23,7 +23,7 @@ class PrometheusObserver(Observer):
             import prometheus_client as prometheus
         except ImportError as error:
             raise UnderstudyError(
-                "unsupported", "Metrics need the package prometheus-client.", "Run: pip install prometheus-client"
+                "unsupported", "Metrics need the package prometheus-client.", "Run: pip install 'understudy[metrics]'"
             ) from error
         registry = prometheus.CollectorRegistry()
         self._queue = prometheus.Gauge("understudy_queue_jobs", "Jobs that wait.", registry=registry)
