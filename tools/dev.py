@@ -93,8 +93,16 @@ def ui(arguments: list[str]) -> int:
 
 
 def weights(arguments: list[str]) -> int:
-    """Train the starter weights again from the data folder."""
-    return run([str(env.ensure_bridge()), "-m", "bridge_server", "train", "starter", *arguments])
+    """Train the starter weights again: DATA=folder [FOLDER=runs/starter] [--device cuda --bf16]; resumes where it stopped."""
+    data = os.environ.get("DATA") or str(env.ROOT.parent / "shared" / "data")
+    folder = os.environ.get("FOLDER") or str(env.ROOT / "runs" / "starter")
+    if not (Path(data) / "cmu_text").is_dir():
+        raise env.SetupError(f"There is no motion data in {data}. Name its folder with DATA=; docs/training.md says what it holds.")
+    bridge = [str(env.ensure_bridge()), "-m", "bridge_server"]
+    recipe = ["--config", "starter", "--data", data, "--folder", folder, *arguments]
+    steps = [["synthesize", "--data", data, "--out", f"{folder}/speech", "--minutes", "200", "--seed", "7"],
+             ["train", "all", *recipe], ["train", "release", *recipe]]
+    return next((code for step in steps if (code := run([*bridge, *step]))), 0)
 
 
 def clean(arguments: list[str]) -> int:

@@ -24,7 +24,7 @@ from shared.errors import UnderstudyError  # noqa: E402
 from trixie import DISPLAY_SIZE, CannotRun, chroot, display, screenshot  # noqa: E402
 
 STAGE: Final = "understudy-ui"
-SECONDS: Final = 420.0
+SECONDS: Final = 900.0
 
 
 def build(target: Path) -> Path:

@@ -14,7 +14,7 @@ from pathlib import Path
 import bpy
 
 HERE = Path(__file__).resolve().parent
-PERFORM_SECONDS = 240.0
+PERFORM_SECONDS = 600.0
 state: dict = {"step": 0, "since": 0.0}
 
 
@@ -112,7 +112,7 @@ def wait_for_take():
     if character.understudy.takes:
         return 0.5
     if time.monotonic() - state["since"] > PERFORM_SECONDS:
-        raise RuntimeError("there is no take after four minutes")
+        raise RuntimeError("there is no take after ten minutes")
     return None
 
 
