@@ -19,6 +19,7 @@ from typing import Any, Final
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
+from bridge_server.evaluation.report import merge_figures
 from bridge_server.face import acoustics as ac
 from bridge_server.face import align, espeak, perform, recogniser
 from bridge_server.face.mouth import Segment
@@ -43,6 +44,15 @@ __all__ = ["alignment_errors", "evaluate", "frame_accuracy", "test_utterances"]
 
 _VOICES: Final = {"en": ("flite:rms", "en-us+f4"), "it": ("it+m7", "it+klatt3"), "sv": ("sv+f4", "sv+Annie")}
 FPS: Final = 30.0
+NAMED: Final = (
+    "align_median_ms",
+    "align_within_40ms",
+    "viseme_accuracy",
+    "viseme_accuracy_real",
+    "lip_closure_rate",
+    "mouth_energy_correlation",
+)
+"""Figures that stand at the top of ``evaluation.json``; all others stand under ``face``."""
 
 
 def test_utterances(per_language: int = 20) -> list[tuple[str, Utterance]]:
@@ -244,8 +254,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--real", type=Path, help="a recording of real speech")
     parser.add_argument("--transcript", default="", help="what is said in it")
     parser.add_argument("--sentences", type=int, default=20, help="test sentences per language")
+    parser.add_argument("--write", type=Path, help="folder whose evaluation.json takes the figures")
     a = parser.parse_args(arguments)
-    print(json.dumps(evaluate(a.real, a.transcript, a.sentences), indent=2))
+    figures = evaluate(a.real, a.transcript, a.sentences)
+    print(json.dumps(figures, indent=2))
+    if a.write is not None:
+        merge_figures(a.write / "evaluation.json", {**{k: figures.get(k) for k in NAMED}, "face": figures})
     return 0
 
 

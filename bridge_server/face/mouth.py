@@ -59,8 +59,8 @@ def coarticulate(segments: Sequence[Segment], rows: int) -> np.ndarray:
     """
     targets = shape_matrix()
     lips, jaw = dominances()
-    weight = np.full((rows, 2), 1e-4)
-    total = np.zeros((rows, len(ARKIT_INDEX)))
+    weight = np.full((rows, 2), 1e-4, np.float32)
+    total = np.zeros((rows, len(ARKIT_INDEX)), np.float32)  # an hour is 360,000 rows
     for s in segments:
         v = VISEME_INDEX[s.viseme]
         centre, duration = (s.start + s.end) / 2, max(s.end - s.start, 0.01)
@@ -75,12 +75,13 @@ def coarticulate(segments: Sequence[Segment], rows: int) -> np.ndarray:
         pull = np.exp(-(np.sqrt(1 + (distance / spread) ** 2) - 1)) * min(1.0, 0.5 + duration / 0.12)
         weight[first:last, 0] += lips[v] * pull
         weight[first:last, 1] += jaw[v] * pull
-        pulls = np.repeat((lips[v] * pull)[:, None], len(ARKIT_INDEX), axis=1)
-        pulls[:, _JAW] = jaw[v] * pull
-        total[first:last] += pulls * targets[v]
-    divisor = np.repeat(weight[:, :1], len(ARKIT_INDEX), axis=1)
-    divisor[:, _JAW] = weight[:, 1]
-    return gaussian_filter1d(total / divisor, 0.012 / HOP, axis=0, mode="nearest")
+        part = np.outer(lips[v] * pull, targets[v])
+        part[:, _JAW] = jaw[v] * pull * targets[v, _JAW]
+        total[first:last] += part
+    opened = total[:, _JAW] / weight[:, 1]
+    total /= weight[:, :1]
+    total[:, _JAW] = opened
+    return gaussian_filter1d(total, 0.012 / HOP, axis=0, mode="nearest")
 
 
 def scale_jaw(curves: np.ndarray, level: np.ndarray) -> np.ndarray:
@@ -130,7 +131,7 @@ def signal_weights(acoustics: Acoustics) -> np.ndarray:
     Rough, but never nothing: it shapes the mouth where no phonemes are known or the recogniser is unsure.
     """
     a = acoustics
-    weights = np.zeros((len(a), len(VISEMES)))
+    weights = np.zeros((len(a), len(VISEMES)), np.float32)
     if not a.speech:
         weights[:, 0] = 1
         return weights
@@ -170,5 +171,5 @@ def signal_weights(acoustics: Acoustics) -> np.ndarray:
 
 def mouth_from_signal(acoustics: Acoustics) -> np.ndarray:
     """(N, 52) mouth curves at :data:`~.acoustics.HOP` from the signal alone."""
-    curves = gaussian_filter1d(signal_weights(acoustics), 0.018 / HOP, axis=0, mode="nearest") @ shape_matrix()
+    curves = gaussian_filter1d(signal_weights(acoustics), 0.018 / HOP, axis=0, mode="nearest") @ shape_matrix().astype(np.float32)
     return scale_jaw(curves, acoustics.level)

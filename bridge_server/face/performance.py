@@ -85,7 +85,7 @@ def _mouth_rows(
     heard = mouth_from_signal(a)
     if found.segments:
         shaped = scale_jaw(coarticulate(found.segments, len(a)), a.level)
-        trust = np.zeros(len(a))
+        trust = np.zeros(len(a), np.float32)
         for s in found.segments:
             trust[int(round(s.start / ac.HOP)) : int(round(s.end / ac.HOP)) + 1] = s.confidence
         trust = gaussian_filter1d(trust, 0.03 / ac.HOP, mode="nearest")[:, None]
@@ -95,7 +95,7 @@ def _mouth_rows(
     speaking = gaussian_filter1d(np.clip(a.level * 3, 0, 1), 0.12 / ac.HOP, mode="nearest")[:, None]
     mouth = heard + emotion[: len(a)] * _MOUTH * (1 - 0.45 * speaking)
     mouth = close_lips(mouth, [s for s in found.segments if s.confidence > 0.3])
-    out = np.zeros((rows, len(ARKIT)))
+    out = np.zeros((rows, len(ARKIT)), np.float32)
     out[: len(a)] = mouth[:rows]
     out[len(a) :] = emotion[len(a) :] * _MOUTH
     return out, found.segments, found.source, found.warnings
@@ -187,7 +187,9 @@ def perform(
     if a is not None and a.speech and audio is not None:
         rows = max(len(a), int(np.ceil(duration / ac.HOP)) + 2)
         at_rows = np.arange(rows) * ac.HOP
-        emotion_rows = np.stack([np.interp(at_rows, times, e) for e in emotion.T], axis=1)
+        emotion_rows = np.zeros((rows, len(ARKIT)), np.float32)
+        for i in np.flatnonzero(emotion.any(axis=0)):
+            emotion_rows[:, i] = np.interp(at_rows, times, emotion[:, i])
         mouth, segments, source, warnings = _mouth_rows(audio, transcript, options, rows, a, emotion_rows)
         curves += ac.sample(mouth, times + options.lead)
         curves += emotion * ~_MOUTH

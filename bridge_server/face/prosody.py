@@ -32,7 +32,6 @@ def find_prosody(acoustics: Acoustics | None, duration: float) -> Prosody:
     """Accents where loudness and pitch stand out together; without audio one pause as long as the take."""
     if acoustics is None or not acoustics.speech:
         return Prosody(np.zeros(0), np.zeros(0), np.array([[0.0, duration]]))
-    rows = np.arange(len(acoustics))
     quiet = acoustics.level < 0.10
     edges = np.flatnonzero(np.diff(np.concatenate(([False], quiet, [False])).astype(int)))
     pauses = edges.reshape(-1, 2) * HOP
@@ -49,8 +48,10 @@ def find_prosody(acoustics: Acoustics | None, duration: float) -> Prosody:
     if len(peaks) == 0:
         return Prosody(np.zeros(0), np.zeros(0), pauses)
     # stressed syllables are the ones louder and higher than their neighbours within two seconds
-    near = np.abs(rows[peaks][:, None] - rows[peaks][None]) * HOP < 1.0
-    rank = np.array([(salience[peaks[k]] >= salience[peaks[near[k]]] - 1e-9).mean() for k in range(len(peaks))])
+    first = np.searchsorted(peaks, peaks - int(1 / HOP))
+    last = np.searchsorted(peaks, peaks + int(1 / HOP), side="right")
+    heights = salience[peaks]
+    rank = np.array([(h >= heights[a:b] - 1e-9).mean() for h, a, b in zip(heights, first, last, strict=True)])
     stressed = rank >= 0.6
     strengths = np.clip(0.4 * prominence + 0.6 * rank, 0, 1)
     return Prosody(peaks[stressed] * HOP, strengths[stressed], pauses)

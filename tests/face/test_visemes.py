@@ -169,7 +169,8 @@ def test_every_shape_maps_to_its_own_oculus_viseme():
     stacked = np.stack([out[v] for v in VISEMES], axis=1)
     assert (stacked.argmax(axis=1) == np.arange(15)).all()
     assert stacked.min() >= 0 and stacked.max() <= 1
-    assert np.diag(stacked).min() > 0.6
+    seen = [VISEME_INDEX[v] for v in ("PP", "FF", "CH", "SS", "oh", "ou", "ih")]
+    assert np.diag(stacked)[seen].min() > 0.7
 
 
 def test_smplx_jaw_opens_downwards_and_eyes_turn_outwards():
