@@ -61,8 +61,10 @@ def apply_motion(character: Any, motion: Motion, start: float, facts: dict[str, 
         motion = motion.resample(rate)
     mapping = cast.mapping_of(character)
     face_keys = faces.driven_keys(character)
-    has_jaw_shape = any("jawOpen" in curves for _, shapes in face_keys for curves in shapes.values())
-    options = RetargetOptions(root=settings.root, jaw_and_eyes=not has_jaw_shape)
+    shown = {curve for _, shapes in face_keys for curves in shapes.values() for curve in curves}
+    # what shapes show, bones must not show a second time
+    options = RetargetOptions(root=settings.root, jaw="jawOpen" not in shown,
+                              eyes=not any(curve.startswith("eyeLook") for curve in shown))
     result = retarget(with_face_joints(motion), rig_reader.read_rig(character), mapping, options)
     body_channels = _channels(character, result)
     face_curves = [(key, channels) for key, shapes in face_keys if (channels := faces.face_channels(shapes, motion))]

@@ -128,13 +128,13 @@ def test_real_motion_and_planted_feet(name: str) -> None:
         assert checked > 20
 
 
-@pytest.mark.parametrize("placing", ["turned", "scaled", "both"])
+@pytest.mark.parametrize("placing", ["turned", "scaled", "both", "stretched"])
 def test_a_rotated_and_scaled_object_performs_in_its_own_frame(placing: str) -> None:
     rig = _open("mannequin")
     if placing != "scaled":
         rig.rotation_euler = Euler((0.0, 0.0, 1.1))
     if placing != "turned":
-        rig.scale = (0.01, 0.01, 0.01)
+        rig.scale = (1.0, 0.8, 1.4) if placing == "stretched" else (0.01, 0.01, 0.01)
     bpy.context.view_layer.update()
     motion = wild(6)
     assert max(_worst(rig, motion, retarget(motion, read_rig(rig), detect_rig(rig), FREE), [3, 9]).values()) <= 1.0

@@ -29,7 +29,7 @@ from ..rigs.slots import FINGERS, SIDES
 from .axes import FORWARD, UP, vector_to_z_up
 from .rig import RigRest
 
-__all__ = ["Anatomy", "alignments", "anatomy", "character_frame", "source_direction"]
+__all__ = ["Anatomy", "alignments", "anatomy", "character_frame", "limb_directions", "source_direction"]
 
 _SNAP_DEGREES = 25.0
 _HINGE_DEGREES = 15.0
@@ -267,3 +267,10 @@ def alignments(rig: RigRest, mapping: Mapping, body: Anatomy) -> dict[str, np.nd
             result[f"{side}_ankle"] = result[f"{side}_foot"] = _about(UP, float(np.clip(turn, -1.0, 1.0)))
     return result
 
+
+def limb_directions(rig: RigRest, mapping: Mapping, body: Anatomy) -> dict[str, np.ndarray]:
+    """Slot -> (3,) unit direction at rest of arm, hand, leg and finger segments, character axes."""
+    limbs = _Limbs(rig, mapping, body)
+    parts = ["hip", "knee", "shoulder", "elbow", "wrist", *(f"{finger}{n}" for finger in FINGERS for n in (1, 2, 3))]
+    found = {f"{side}_{part}": limbs.direction(f"{side}_{part}") for side in SIDES for part in parts}
+    return {slot: direction for slot, direction in found.items() if direction is not None}

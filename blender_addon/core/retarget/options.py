@@ -24,7 +24,7 @@ class RetargetOptions:
     :ivar keep_hands_apart: a hand does not cross the body's midline plane where the source's does not.
     :ivar twist: share the forearm's and upper arm's twist over twist bones and split limbs.
     :ivar fingers: drive the fingers.
-    :ivar jaw_and_eyes: drive the jaw and eye bones; off where shape keys do it.
+    :ivar jaw: drive the jaw bone; :ivar eyes: drive the eye bones. Off where shape keys do it.
     :ivar blend_seconds: how long a foot takes into and out of its hold.
     """
 
@@ -34,7 +34,8 @@ class RetargetOptions:
     keep_hands_apart: bool = True
     twist: bool = True
     fingers: bool = True
-    jaw_and_eyes: bool = True
+    jaw: bool = True
+    eyes: bool = True
     blend_seconds: float = 0.2
 
     def __post_init__(self) -> None:

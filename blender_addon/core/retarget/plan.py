@@ -103,7 +103,7 @@ def _sources(mapping: Mapping, options: RetargetOptions) -> dict[str, tuple[str,
         chain = mapping.bones(slot)
         if not chain or slot == "root" or (slot in TWIST and not options.twist):
             continue
-        if slot in ("jaw", "left_eye", "right_eye") and not options.jaw_and_eyes:
+        if (slot == "jaw" and not options.jaw) or (slot.endswith("_eye") and not options.eyes):
             continue
         if slot[-1].isdigit() and not options.fingers:
             continue

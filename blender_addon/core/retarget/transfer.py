@@ -11,6 +11,7 @@ from ...shared.errors import UnderstudyError
 from ...shared.motion import Motion
 from ...shared.skeleton import BODY_JOINT_COUNT, JOINT_INDEX, NEUTRAL_OFFSETS, PARENTS
 from ..rigs.mapping import Mapping
+from .align import limb_directions
 from .arms import keep_hands_apart
 from .axes import FORWARD, UP, quat_to_z_up, vector_to_z_up
 from .contacts import standing
@@ -51,6 +52,28 @@ def _place_hips(plan: Plan, pose: Pose, middle: np.ndarray) -> None:
         hips = plan.of_slot("pelvis")[:1]
     now = np.mean([pose.head(k) for k in hips], axis=0)
     pose.shift(middle - now)
+
+
+def _unstretch(plan: Plan, pose: Pose) -> None:
+    """Turn limbs so that they point right *after* a non-uniform scale of the armature object has stretched them.
+
+    With the object's matrix as ``R · U`` (rotation, symmetric stretch), a segment that should point along ``d`` in the world
+    must point along ``U⁻¹ · d`` inside the armature.
+    """
+    matrix = plan.rig.object_matrix[:3, :3]
+    _, sizes, right = np.linalg.svd(matrix)
+    if sizes[2] <= 1e-9 or sizes[0] / sizes[2] < 1.001:
+        return
+    frame = rot.quat_to_matrix(plan.body.frame)
+    unstretch = frame @ (right.T @ np.diag(1.0 / sizes) @ right) @ frame.T
+    for slot, direction in limb_directions(plan.rig, plan.mapping, plan.body).items():
+        chain = plan.of_slot(slot)
+        if not chain:
+            continue
+        rest = plan.body.rest[plan.driven[chain[0]]]
+        own = np.broadcast_to(rot.rotate(rot.conjugate(rest), direction), (len(pose.offset), 3))
+        now = rot.rotate(pose.rotations[:, chain[0]], own)
+        pose.turn(chain, rot.from_two_vectors(now, now @ unstretch.T))
 
 
 def _target_middle(plan: Plan, source_middle: np.ndarray) -> np.ndarray:
@@ -110,6 +133,7 @@ def retarget(
         root_mode = "hips"
 
     pose = Pose(plan, rot.mul(_blended(turns, plan), plan.factor))
+    _unstretch(plan, pose)
     _place_hips(plan, pose, _target_middle(plan, source_middle))
     contacts = standing(motion, options.estimate_contacts)
     if options.plant_feet:
