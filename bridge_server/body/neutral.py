@@ -14,7 +14,7 @@ from .protocol import Mesh
 
 __all__ = ["NeutralBody"]
 
-_FACES = np.array([(0, 1, 2), (0, 2, 3), (0, 3, 4), (0, 4, 1), (5, 2, 1), (5, 3, 2), (5, 4, 3), (5, 1, 4)], np.int32)
+_FACES = np.array([(0, 2, 1), (0, 3, 2), (0, 4, 3), (0, 1, 4), (5, 1, 2), (5, 2, 3), (5, 3, 4), (5, 4, 1)], np.int32)
 
 
 def _bones() -> list[tuple[int, np.ndarray]]:

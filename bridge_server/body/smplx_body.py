@@ -2,7 +2,8 @@
 """SMPL-X from the user's own model file, through the ``smplx`` package.
 
 Neither the package nor the model files come with Understudy: both are for non-commercial research unless a licence is
-bought. The package unpickles two tables of the published files, so use only model files from their makers. What is asked of a body without a surface (proportions, joints) is computed here from the model's joint regressor;
+bought. The package unpickles two tables of the published files, so use only model files from their makers. 
+What is asked of a body without a surface (proportions, joints) is computed here from the model's joint regressor;
 the surface is the package's own forward pass.
 """
 
@@ -93,8 +94,8 @@ class SmplxBody:
         self._template = template
         self._shape_directions = directions[:, :, :start]
         self._joint_template = regressor @ template
-        self._joint_shape = np.einsum("jv,vck->jck", regressor, self._shape_directions)
-        self._joint_expression = np.einsum("jv,vck->jck", regressor, directions[:, :, start:start + self.expression_count])
+        self._joint_shape = np.tensordot(regressor, self._shape_directions, 1)
+        self._joint_expression = np.tensordot(regressor, directions[:, :, start:start + self.expression_count], 1)
         self.mean_hands = np.stack([file.numbers("hands_meanl"), file.numbers("hands_meanr")]).reshape(2, 15, 3)
         self.faces = file.numbers("f").astype(np.int32)
 
@@ -103,8 +104,9 @@ class SmplxBody:
         if not np.isfinite(b).all():
             raise UnderstudyError("request_invalid", "The shape coefficients contain NaN or infinity.", "Give finite betas.")
         if len(b) > self.shape_count and np.any(b[self.shape_count:]):
-            raise UnderstudyError("request_invalid", f"{len(b)} shape coefficients were given and the model has {self.shape_count}.",
-                                  "Use the SMPL-X model file with 300 shape components, or fewer betas.")
+            raise UnderstudyError(
+                "request_invalid", f"{len(b)} shape coefficients were given and the model has {self.shape_count}.",
+                "Use the SMPL-X model file with 300 shape components, or fewer betas.")
         return np.pad(b[: self.shape_count], (0, max(self.shape_count - len(b), 0)))
 
     def _rest_joints(self, expression: np.ndarray | None = None) -> np.ndarray:

@@ -56,7 +56,8 @@ def _clip(source: Source, min_seconds: float) -> tuple[Motion, dict[str, Any], n
         sound = audio.samples
         frames = min(len(motion), int(np.floor(len(sound) / audio.rate * FPS)))
         if abs(len(motion) - len(sound) / audio.rate * FPS) > 1.0 * FPS:
-            notes.append(f"motion lasts {len(motion) / FPS:.1f} s and its speech {len(sound) / audio.rate:.1f} s; cut to the shorter")
+            notes.append(f"motion lasts {len(motion) / FPS:.1f} s and its speech {len(sound) / audio.rate:.1f} s; "
+                         "cut to the shorter")
         motion, sound = motion.slice(0, frames), sound[: int(round(frames / FPS * audio.rate))]
     if len(motion) < min_seconds * FPS:
         raise UnderstudyError("file_invalid", f"It is {len(motion) / FPS:.2f} s long, shorter than {min_seconds:g} s.", "")
@@ -139,7 +140,7 @@ def _summary(writer: SetWriter, listed: list[tuple[str, Source]], skipped: list[
         "found": len(listed), "clips": len(writer.records), "splits": splits,
         "minutes": round(sum(r["seconds"] for r in writer.records) / 60, 2),
         "captions": sum(len(r["captions"]) for r in writer.records),
-        "with_hands": sum(r["joints"] > BODY_JOINT_COUNT for r in writer.records),
+        "with_hands": sum(r["hands"] for r in writer.records),
         "with_speech": sum("wav" in r for r in writer.records),
         "non_commercial": any(r["non_commercial"] for r in writer.records), "skipped": skipped, "notes": noted,
     }

@@ -69,7 +69,8 @@ def run(arguments: argparse.Namespace) -> int:
     from .prepare_sources import LICENCES
 
     if not any((arguments.amass, arguments.humanml3d, arguments.beat2, arguments.bvh, arguments.set)):
-        raise UnderstudyError("request_invalid", "No data was named.", "Name a folder with --amass, --humanml3d, --beat2, --bvh or --set.")
+        raise UnderstudyError("request_invalid", "No data was named.",
+                              "Name a folder with --amass, --humanml3d, --beat2, --bvh or --set.")
 
     def licence(kind: str, record: dict[str, Any]) -> tuple[str, bool]:
         text, restricted = LICENCES.get(kind, (str(record.get("licence", "unknown")), bool(record.get("non_commercial", False))))

@@ -139,7 +139,9 @@ def _is_motion_file(path: Path) -> bool:
     return path.stem.lower() not in ("shape", "male_stagei", "female_stagei", "neutral_stagei")
 
 
-def amass(folder: Path, model: Path | None = None, rates: Path | None = None, source_fps: float | None = None) -> Iterator[Source]:
+def amass(
+    folder: Path, model: Path | None = None, rates: Path | None = None, source_fps: float | None = None
+) -> Iterator[Source]:
     """Every pose file of an AMASS tree (any release), and of other projects in the SMPL family.
 
     :param rates: SMPL-H tree of the same recordings, whose frame rates are taken (some SMPL-X files state 120 wrongly).
@@ -182,7 +184,8 @@ def words_of(path: Path) -> list[dict[str, Any]]:
     text = path.read_text(encoding="utf-8-sig", errors="replace")
     tier = re.search(r'name\s*=\s*"words"(.*?)(?=item\s*\[\d+\]|\Z)', text, re.S)
     found = re.findall(r'xmin\s*=\s*([\d.]+)\s*xmax\s*=\s*([\d.]+)\s*text\s*=\s*"((?:[^"]|"")*)"', tier.group(1)) if tier else []
-    return [{"text": word.strip(), "start": round(float(a), 3), "end": round(float(b), 3)} for a, b, word in found if word.strip()]
+    return [{"text": word.strip(), "start": round(float(a), 3), "end": round(float(b), 3)}
+            for a, b, word in found if word.strip()]
 
 
 def beat2(folder: Path, model: Path | None = None) -> Iterator[Source]:
@@ -224,7 +227,8 @@ def bvh(folder: Path) -> Iterator[Source]:
 
 def motion_set(folder: Path) -> Iterator[Source]:
     """Every clip of a set that is already in this format; splits, captions and licences are kept."""
-    drop = ("name", "shard", "row", "first", "frames", "seconds", "split", "captions", "wav", "joints", "expression")
+    drop = ("name", "shard", "row", "first", "frames", "seconds", "split", "captions", "wav", "joints", "hands",
+            "expression")
     for record in read_index(folder):
         kept = {k: v for k, v in record.items() if k not in drop}
         sound = folder / record["wav"] if record.get("wav") else None

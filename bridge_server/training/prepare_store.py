@@ -3,7 +3,8 @@
 
 ``shard_NN.npz``: ``rot`` float16 (N, 22, 4), ``trans`` float32 (N, 3), ``start`` int32 (K + 1), ``name`` (K). Where a clip of
 the shard has them: ``rot_more`` float16 (N, 33, 4), joints 22 to 54, and ``expression`` float16 (N, E); clips without them hold
-the rest pose and zeros there, and their records say so (``joints`` 22 or 55, ``expression`` 0 or E). ``wav/NAME.wav`` is
+the rest pose and zeros there, and their records say so (``joints`` 22 or 55, ``hands``, ``expression`` 0 or E).
+``wav/NAME.wav`` is
 mono, 16 kHz, 16 bit; its record names it under ``wav``. ``clips.json`` and ``skeleton.json`` are as in ``cmu_text``. Readers of
 that layout (:func:`.clips.read_set`) read these sets unchanged.
 """
@@ -67,9 +68,11 @@ class SetWriter:
         while unique in self._names:
             unique, n = f"{name}-{n}", n + 1
         self._names.add(unique)
-        hands = bool((rot.angle_between(motion.rotations[:, BODY_JOINT_COUNT:], np.array([1.0, 0, 0, 0])) > 1e-3).any())
+        more = rot.angle_between(motion.rotations[:, BODY_JOINT_COUNT:], np.array([1.0, 0, 0, 0]))
+        turned: np.ndarray = np.any(more > 1e-3, axis=0)  # jaw, eyes, fingers
         row = {**record, "name": unique, "frames": len(motion), "seconds": round(len(motion) / FPS, 3),
-               "joints": JOINT_COUNT if hands else BODY_JOINT_COUNT, "expression": int(motion.expression.shape[1]),
+               "joints": JOINT_COUNT if np.any(turned) else BODY_JOINT_COUNT, "hands": bool(np.any(turned[3:])),
+               "expression": int(motion.expression.shape[1]),
                "shard": self._shard, "row": len(self._pending), "first": sum(len(m) for m in self._pending)}
         if sound is not None:
             row["wav"] = f"wav/{unique}.wav"

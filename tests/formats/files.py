@@ -29,7 +29,8 @@ def path_of(frames: int, z_up: bool = False) -> np.ndarray:
 def amass_smplh(path: Path, frames: int = 24, fps: float = 120.0, seed: int = 0) -> dict[str, np.ndarray]:
     """AMASS, first release: SMPL-H, 52 joints."""
     arrays = dict(trans=path_of(frames, True), gender=np.array("female"), mocap_framerate=np.array(fps),
-                  betas=np.linspace(0, 1, 16), dmpls=np.zeros((frames, 8)), poses=poses(frames, 52, seed, True).reshape(frames, 156))
+                  betas=np.linspace(0, 1, 16), dmpls=np.zeros((frames, 8)),
+                  poses=poses(frames, 52, seed, True).reshape(frames, 156))
     np.savez(path, **arrays)
     return arrays
 
@@ -50,7 +51,8 @@ def amass_smplx(path: Path, frames: int = 24, fps: float = 120.0, seed: int = 0)
 def beat2(path: Path, frames: int = 60, seed: int = 0) -> dict[str, np.ndarray]:
     """BEAT2 and EMAGE: hands as offsets from the mean hand."""
     g = np.random.default_rng(seed)
-    arrays = dict(betas=g.normal(0, 1, 300).astype(np.float32), poses=poses(frames, 55, seed).reshape(frames, 165).astype(np.float32),
+    arrays = dict(betas=g.normal(0, 1, 300).astype(np.float32),
+                  poses=poses(frames, 55, seed).reshape(frames, 165).astype(np.float32),
                   expressions=g.normal(0, 1, (frames, 100)), trans=path_of(frames), model=np.array("smplx2020"),
                   gender=np.array("neutral"), mocap_frame_rate=np.array(30, dtype=np.int32))
     np.savez(path, **arrays)

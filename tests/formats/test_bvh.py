@@ -54,8 +54,9 @@ def test_what_is_written_reads_back(tmp_path: Path) -> None:
 
 def bvh_text(order: str, angles: tuple[float, float, float], name: str = "Hips") -> str:
     channels = " ".join(f"{c}rotation" for c in order)
-    return (f"HIERARCHY\nROOT {name}\n{{\n OFFSET 1 2 3\n CHANNELS 6 Xposition Yposition Zposition {channels}\n JOINT my joint\n {{\n"
-            f"  OFFSET 0 5 0\n  CHANNELS 3 {channels}\n  End Site\n  {{\n   OFFSET 0 1 0\n  }}\n }}\n}}\nMOTION\nFrames: 2\n"
+    return (f"HIERARCHY\nROOT {name}\n{{\n OFFSET 1 2 3\n CHANNELS 6 Xposition Yposition Zposition {channels}\n"
+            f" JOINT my joint\n {{\n  OFFSET 0 5 0\n  CHANNELS 3 {channels}\n"
+            "  End Site\n  {\n   OFFSET 0 1 0\n  }\n }\n}\nMOTION\nFrames: 2\n"
             f"Frame Time: .0083333\n10 20 30 0 0 0 {angles[0]} {angles[1]} {angles[2]}\n10 20 30 90 0 0 0 0 0\n")
 
 
@@ -107,7 +108,9 @@ for _side, _s in (("left", "Left"), ("right", "Right")):
         ("elbow", "ForeArm"), ("wrist", "Hand"))})
 
 
-def as_clip(motion: Motion, *, prefix: str = "", scale: float = 1.0, z_up: bool = False, bases: np.ndarray | None = None) -> BvhClip:
+def as_clip(
+    motion: Motion, *, prefix: str = "", scale: float = 1.0, z_up: bool = False, bases: np.ndarray | None = None
+) -> BvhClip:
     """The body of a motion as a MotionBuilder skeleton whose joints have other local axes in their zero pose."""
     joints = [j for j, name in enumerate(JOINT_NAMES) if name in MOTIONBUILDER]
     where = {j: k for k, j in enumerate(joints)}
@@ -195,7 +198,8 @@ def test_samples_stand_upright_with_left_on_the_left() -> None:
         assert (p[:, J["head"], 1] - p[:, 0, 1]).min() > 0.35 and p[:, 0, 1].min() > 0.7, file.name
         left = rot.rotate(rot.conjugate(world[:, 0]), p[:, J["left_hip"]] - p[:, J["right_hip"]])
         assert left[:, 0].min() > 0.1
-        toes = rot.rotate(rot.conjugate(world[:, 0]), p[:, J["left_foot"]] - p[:, J["left_ankle"]] + p[:, J["right_foot"]] - p[:, J["right_ankle"]])
+        feet = p[:, J["left_foot"]] - p[:, J["left_ankle"]] + p[:, J["right_foot"]] - p[:, J["right_ankle"]]
+        toes = rot.rotate(rot.conjugate(world[:, 0]), feet)
         assert np.median(toes[:, 2]) > 0.1, "toes point forward"
     walk = read_motion(SAMPLES / "cmu_07_01_walk.bvh", fps=30)
     gone = walk.translation[-1] - walk.translation[0]

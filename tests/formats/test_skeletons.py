@@ -41,8 +41,9 @@ def kimodo_file(path: Path, **changes: np.ndarray | None) -> Motion:
     """Kimodo's output of its SMPL-X skeleton."""
     m = person()
     positions, world = forward(m.rotations[:, :22], m.translation)
-    arrays = dict(posed_joints=positions, global_rot_mats=rot.quat_to_matrix(world), local_rot_mats=rot.quat_to_matrix(m.rotations[:, :22]),
-                  foot_contacts=np.tile([True, True, False, False], (len(m), 1)), smooth_root_pos=m.translation,
+    arrays = dict(posed_joints=positions, global_rot_mats=rot.quat_to_matrix(world),
+                  local_rot_mats=rot.quat_to_matrix(m.rotations[:, :22]), smooth_root_pos=m.translation,
+                  foot_contacts=np.tile([True, True, False, False], (len(m), 1)),
                   root_positions=m.translation, global_root_heading=np.zeros((len(m), 2)))
     arrays.update(changes)
     np.savez(path, **{k: v for k, v in arrays.items() if v is not None})
@@ -66,8 +67,10 @@ def test_kimodo_soma(tmp_path: Path) -> None:
     assert len(names) == len(set(names)) == 77 and names[40] == "RightArm" and names[-1] == "RightToeEnd"
     assert len(SOMA_JOINTS[30]) == 30
     offsets = {"Hips": (0, 100, 0), "Spine1": (0, 10, 0), "Spine2": (0, 12, 0), "Chest": (0, 12, 1), "Neck1": (0, 22, 0),
-               "Neck2": (0, 5, 0), "Head": (0, 5, 1), "LeftShoulder": (4, 16, 0), "LeftArm": (13, 1, -1), "LeftForeArm": (27, 0, 0),
-               "LeftHand": (25, 0, 0), "LeftLeg": (9, -4, 0), "LeftShin": (0, -43, 1), "LeftFoot": (0, -41, -2), "LeftToeBase": (2, -5, 13)}
+               "Neck2": (0, 5, 0), "Head": (0, 5, 1), "LeftShoulder": (4, 16, 0),
+               "LeftArm": (13, 1, -1), "LeftForeArm": (27, 0, 0),
+               "LeftHand": (25, 0, 0), "LeftLeg": (9, -4, 0), "LeftShin": (0, -43, 1), "LeftFoot": (0, -41, -2),
+               "LeftToeBase": (2, -5, 13)}
     offsets.update({n.replace("Left", "Right"): (-x, y, z) for n, (x, y, z) in list(offsets.items()) if n.startswith("Left")})
     frames = 12
     g = np.random.default_rng(3)
@@ -86,7 +89,8 @@ def test_kimodo_soma(tmp_path: Path) -> None:
     assert read.metadata["rest"] == "zero" and read.metadata["joints"] == 77
     ours = read.positions()
     for a, b, c, d in (("left_hip", "left_knee", "LeftLeg", "LeftShin"), ("right_knee", "right_ankle", "RightShin", "RightFoot"),
-                       ("left_shoulder", "left_elbow", "LeftArm", "LeftForeArm"), ("right_elbow", "right_wrist", "RightForeArm", "RightHand")):
+                       ("left_shoulder", "left_elbow", "LeftArm", "LeftForeArm"),
+                       ("right_elbow", "right_wrist", "RightForeArm", "RightHand")):
         u = ours[:, J[b]] - ours[:, J[a]]
         v = positions[:, names.index(d)] - positions[:, names.index(c)]
         cosine = (u * v).sum(-1) / np.linalg.norm(u, axis=-1) / np.linalg.norm(v, axis=-1)

@@ -29,7 +29,8 @@ def off(q: np.ndarray, expected: Rotation) -> float:
     return float(np.degrees((as_scipy(q).inv() * expected).magnitude()).max())
 
 
-@pytest.mark.parametrize(("write", "model"), [(files.amass_smplh, "smplh"), (files.amass_smplx, "smplx"), (files.meshcapade, "smplx")])
+@pytest.mark.parametrize(("write", "model"), [
+    (files.amass_smplh, "smplh"), (files.amass_smplx, "smplx"), (files.meshcapade, "smplx")])
 def test_z_up_files_are_turned_upright(write: Callable, model: str, tmp_path: Path) -> None:
     a = write(tmp_path / "m.npz")
     motion = read_motion(tmp_path / "m.npz")
@@ -141,7 +142,8 @@ def test_written_amass_reads_back(tmp_path: Path) -> None:
     assert np.allclose(back.expression, motion.expression, atol=1e-5)
     assert back.metadata["gender"] == "female" and back.metadata["betas"][:3] == [0.5, -0.25, 0.0]
     with np.load(tmp_path / "out.npz", allow_pickle=False) as z:
-        assert {"trans", "gender", "betas", "poses", "mocap_frame_rate", "root_orient", "pose_hand", "surface_model_type"} <= set(z.files)
+        assert {"trans", "gender", "betas", "poses", "mocap_frame_rate", "root_orient", "pose_hand",
+                "surface_model_type"} <= set(z.files)
         assert z["poses"].shape == (30, 165) and z["betas"].shape == (16,)
         up = Rotation.from_rotvec(z["root_orient"]).apply([0, 1, 0])
         assert up[:, 2].min() > 0.99  # Z up
