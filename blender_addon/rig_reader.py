@@ -3,12 +3,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import bpy
 import numpy as np
 
 from .core.retarget.rig import RigRest
 from .core.rigs.detect import detect_rest
 from .core.rigs.mapping import Mapping
+from .core.rigs.preset import Preset
+from .core.rigs.tables import PRESETS
 from .shared.errors import UnderstudyError
 
 __all__ = ["describe", "detect_rig", "read_rig"]
@@ -54,12 +58,14 @@ def read_rig(armature: "bpy.types.Object") -> RigRest:
     )
 
 
-def detect_rig(armature: "bpy.types.Object") -> Mapping:
+def detect_rig(armature: "bpy.types.Object", presets: Sequence[Preset] = ()) -> Mapping:
     """Which bone is which, by names and structure.
+
+    :param presets: the artist's own bone maps, tried before the built-in ones.
 
     :raises UnderstudyError: ``character_missing`` or ``rig_unknown``, with a sentence that says what is lacking.
     """
-    return detect_rest(read_rig(armature))
+    return detect_rest(read_rig(armature), (*presets, *PRESETS))
 
 
 def describe(mapping: Mapping) -> str:
