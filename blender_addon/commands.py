@@ -83,7 +83,8 @@ def perform(name: str, audio: str, directions: str, seed: int | None, output: st
     scene: Any = bpy.context.scene
     scene.understudy.character = character
     settings = character.understudy
-    operators: Any = bpy.ops.understudy
+    everything: Any = bpy.ops
+    operators = everything.understudy
     if audio:
         _call(operators.set_audio, filepath=audio)
     if directions:
@@ -115,8 +116,8 @@ def run_shot(shot: Any) -> None:
                                   "Open and save it with this version of Blender.") from error
     else:
         bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
-        operators: Any = bpy.ops.understudy
-        operators.add_character()
+        everything: Any = bpy.ops
+        everything.understudy.add_character()
     perform(shot.character, shot.audio, shot.directions, shot.seed, shot.output, shot.exports)
 
 

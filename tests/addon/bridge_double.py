@@ -42,8 +42,10 @@ def performance(request: MotionRequest) -> Motion:
     t = motion.times
     zero = np.zeros_like(t)
     for name, sign in (("left_shoulder", -1.0), ("right_shoulder", 1.0)):
-        motion.rotations[:, JOINT_INDEX[name]] = rot.axis_angle_to_quat(np.stack((zero, zero, sign * (1.1 + 0.2 * np.sin(3 * t))), -1))
-    motion.rotations[:, JOINT_INDEX["right_elbow"]] = rot.axis_angle_to_quat(np.stack((zero, 1.0 + np.sin(5 * t), zero), -1))
+        down = np.stack((zero, zero, sign * (1.1 + 0.2 * np.sin(3 * t))), -1)
+        motion.rotations[:, JOINT_INDEX[name]] = rot.axis_angle_to_quat(down)
+    bend = np.stack((zero, 1.0 + np.sin(5 * t), zero), -1)
+    motion.rotations[:, JOINT_INDEX["right_elbow"]] = rot.axis_angle_to_quat(bend)
     motion.translation[:, 2] += 0.5 * t
     motion.face = {name: np.full(len(t), 0.0, np.float32) for name in ARKIT}
     motion.face["jawOpen"] = (0.5 + 0.5 * np.sin(6 * t)).astype(np.float32)
@@ -106,7 +108,8 @@ class BridgeDouble:
         if self.behaviour == "newer":
             self.send(identity, replace(Message("welcome", message.id, {"bridge": "9"}), protocol="2.0"))
         elif self.behaviour == "stranger" or message.token != self.record.token:
-            self.send(identity, error_message(message.id, UnderstudyError("unauthorised", "The token is wrong.", "Restart the bridge.")))
+            error = UnderstudyError("unauthorised", "The token is wrong.", "Restart the bridge.")
+            self.send(identity, error_message(message.id, error))
         elif message.type == "hello":
             self.send(identity, Message("welcome", message.id, {"bridge": "double", "device": "test", "pid": os.getpid()}))
         elif message.type == "ping":
@@ -128,7 +131,8 @@ class BridgeDouble:
         self.requests.append(request)
         self.send(identity, Message("accepted", message.id, {"position": 0}))
         if self.behaviour == "refuse":
-            self.send(identity, error_message(message.id, UnderstudyError("audio_unreadable", "The audio cannot be read.", "Try WAV.")))
+            error = UnderstudyError("audio_unreadable", "The audio cannot be read.", "Try WAV.")
+            self.send(identity, error_message(message.id, error))
         elif self.behaviour == "vanish":
             if __name__ == "__main__":
                 os._exit(9)

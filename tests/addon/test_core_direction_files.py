@@ -34,7 +34,8 @@ def test_subtitles_as_others_write_them() -> None:
     srt = ("\ufeff1\r\n00:00:01,000 --> 00:00:02,500\r\n<i>sits</i>\r\ndown\r\n\r\n2\r\n00:00:03,000 --> 00:00:04,000\r\n"
            "[Left arm] points\r\n")
     assert plain(loads(srt, ".srt")) == plain([Direction(1, 2.5, "sits down"), Direction(3, 4, "points", "left_arm")])
-    vtt = "WEBVTT - title\n\nNOTE a remark\n\nintro\n00:01.000 --> 00:02.000 align:start\njumps\n\n01:00:03.000 --> 01:00:04.000\nbows"
+    vtt = ("WEBVTT - title\n\nNOTE a remark\n\nintro\n00:01.000 --> 00:02.000 align:start\njumps\n\n"
+           "01:00:03.000 --> 01:00:04.000\nbows")
     assert plain(loads(vtt, ".vtt")) == plain([Direction(1, 2, "jumps"), Direction(3603, 3604, "bows")])
 
 
@@ -44,7 +45,8 @@ def test_tables_as_others_write_them() -> None:
 
 
 @pytest.mark.parametrize(("text", "suffix", "code", "words"), [
-    ("start,end\n1,2\n", ".csv", "direction_invalid", "Line 2"), ("start,end,text\nx,2,sits\n", ".csv", "direction_invalid", "Line 2"),
+    ("start,end\n1,2\n", ".csv", "direction_invalid", "Line 2"),
+    ("start,end,text\nx,2,sits\n", ".csv", "direction_invalid", "Line 2"),
     ("nothing here", ".srt", "direction_invalid", "no directions"), ("{", ".json", "direction_invalid", "JSON"),
     ("", ".doc", "unsupported", ".json"), ("start,end,text\n3,2,sits\n", ".csv", "direction_invalid", "after its start"),
 ])

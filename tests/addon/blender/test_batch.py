@@ -16,8 +16,8 @@ from typing import Any
 import bpy
 import pytest
 
-from .conftest import ROOT
-from .test_road import direct, open_character, perform
+from .conftest import ROOT, open_character
+from .shot import direct, perform
 
 SCRIPT = """
 import sys, os
@@ -45,7 +45,8 @@ def make_table(folder: Path, shots: int = 20) -> Path:
         writer.writerow(("file", "character", "audio", "directions", "seed", "output", "exports"))
         for n in range(shots):
             source = "missing.blend" if n == 5 else "shot.blend"
-            writer.writerow((source, "", "", "bad.json" if n == 9 else "good.json", n, f"out/s{n:02d}.blend", f"out/s{n:02d}.npz"))
+            words = "bad.json" if n == 9 else "good.json"
+            writer.writerow((source, "", "", words, n, f"out/s{n:02d}.blend", f"out/s{n:02d}.npz"))
     return path
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Perform in real Blender over a real socket: request, progress, take, keys, faces; and everything that can go wrong."""
+"""Perform in real Blender over a real socket: request, progress, take, keys, faces, speech, undo, files."""
 
 from __future__ import annotations
 
@@ -12,55 +12,7 @@ import numpy as np
 import pytest
 
 from .conftest import open_character
-
-
-def write_wav(path: Path, seconds: float = 2.0, rate: int = 16000) -> Path:
-    with wave.open(str(path), "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(rate)
-        tone = (8000 * np.sin(np.arange(int(seconds * rate)) * 0.1)).astype("<i2")
-        file.writeframes(tone.tobytes())
-    return path
-
-
-def direct(character: Any, text: str = "walks forward", start: float = 1, end: float = 61, **values: Any) -> Any:
-    item = character.understudy.directions.add()
-    item.text, item.start, item.end, item.uuid = text, start, end, f"id{len(character.understudy.directions)}"
-    for name, value in values.items():
-        setattr(item, name, value)
-    return item
-
-
-def perform(progress: Any = None) -> bpy.types.Action:
-    from blender_addon.batch import perform_blocking
-
-    return perform_blocking(bpy.context, progress)
-
-
-def curves_of(character: Any) -> list[Any]:
-    """All curves of the shown take: in one action from 4.4 on, in one per data-block before."""
-    from blender_addon import compat, takes
-
-    take = takes.current(character)
-    actions = {take.action, *(part.action for part in take.parts)}
-    return [curve for action in actions for curve in compat.action_curves(action)]
-
-
-def actions_per_take() -> int:
-    from blender_addon import compat
-
-    return 1 if compat.has_slots() else 2
-
-
-def snapshot(character: Any) -> Any:
-    """All that a failure must leave as it is."""
-    data = character.animation_data
-    return (
-        [(d.uuid, d.text, d.start, d.end) for d in character.understudy.directions], data.action if data else None,
-        [a.name for a in bpy.data.actions], bpy.context.scene.frame_start, bpy.context.scene.frame_end,
-        len(character.understudy.takes), character.understudy.seed, [o.name for o in bpy.data.objects],
-    )
+from .shot import actions_per_take, curves_of, direct, perform, write_wav
 
 
 def test_a_take_on_a_mixamo_rig(addon: Any, bridge: Any) -> None:
@@ -253,146 +205,6 @@ def test_speech_from_the_sequencer_is_what_is_heard(addon: Any, bridge: Any, tmp
     assert (scene.frame_start, scene.frame_end, muted.mute) == (1, 12, True)
 
 
-@pytest.mark.parametrize(("wrong", "code", "words"), [
-    ({"text": "   "}, "direction_invalid", "no text"), ({"text": "x" * 600}, "direction_invalid", "600 characters"),
-    ({"text": "歩く"}, "direction_invalid", "English"), ({"start": 60, "end": 20}, "direction_invalid", "after its start"),
-    ({"start": -30, "end": 20}, "direction_invalid", "before the performance"),
-])
-def test_wrong_directions(addon: Any, bridge: Any, wrong: dict[str, Any], code: str, words: str) -> None:
-    character = open_character("mixamo_arkit")
-    direct(character, **wrong)
-    refused(character, code, words)
-    assert not bridge.requests
-
-
-def refused(character: Any, code: str, words: str) -> None:
-    """Performing fails with a sentence in report and panel, and changes nothing."""
-    from blender_addon import compat, session
-    from blender_addon.shared.errors import UnderstudyError
-
-    before = snapshot(character)
-    with pytest.raises(RuntimeError) as caught:
-        bpy.ops.understudy.perform()
-    assert words in str(caught.value)
-    notice = session.notices[compat.session_uid(character)]
-    assert notice.code == code and notice.fix
-    with pytest.raises(UnderstudyError) as raised:
-        perform()
-    assert raised.value.code == code
-    assert snapshot(character) == before
-
-
-def test_nothing_to_perform_is_greyed(addon: Any, bridge: Any) -> None:
-    from blender_addon.performance import reason_not_to_perform
-
-    open_character("mixamo_arkit")
-    assert not bpy.ops.understudy.perform.poll()
-    assert "speech" in reason_not_to_perform(bpy.context)
-    bpy.context.scene.understudy.character = None
-    bpy.context.view_layer.objects.active = None
-    assert "No character" in reason_not_to_perform(bpy.context)
-
-
-@pytest.mark.parametrize(("content", "code", "words"), [
-    (None, "audio_missing", "no sound file"), (b"", "audio_empty", "empty"), (b"not a sound at all" * 50, "audio_unreadable", "sound"),
-])
-def test_wrong_sound_files(addon: Any, bridge: Any, tmp_path: Path, content: bytes | None, code: str, words: str) -> None:
-    pytest.importorskip("aud")
-    character = open_character("mixamo_arkit")
-    path = tmp_path / "speech.wav"
-    if content is not None:
-        path.write_bytes(content)
-    before = snapshot(character)
-    with pytest.raises(RuntimeError, match=words):
-        bpy.ops.understudy.set_audio(filepath=str(path))
-    assert snapshot(character) == before and not character.understudy.sound_path
-    character.understudy.sound_source, character.understudy.sound_path = "FILE", str(path)
-    refused(character, code, words)
-
-
-def test_no_sound_in_the_sequencer(addon: Any, bridge: Any) -> None:
-    pytest.importorskip("aud")
-    character = open_character("mixamo_arkit")
-    character.understudy.sound_source = "SEQUENCER"
-    refused(character, "audio_missing", "no sound in the sequencer")
-
-
-def test_an_unknown_rig(addon: Any, bridge: Any) -> None:
-    data = bpy.data.armatures.new("Chair")
-    character = bpy.data.objects.new("Chair", data)
-    bpy.context.scene.collection.objects.link(character)
-    bpy.context.view_layer.objects.active = character
-    bpy.ops.object.mode_set(mode="EDIT")
-    for n in range(3):
-        bone = data.edit_bones.new(f"plank{n}")
-        bone.head, bone.tail = (n, 0, 0), (n, 0, 1)
-    bpy.ops.object.mode_set(mode="OBJECT")
-    bpy.context.scene.understudy.character = character
-    direct(character)
-    refused(character, "rig_unknown", "")
-    assert not bridge.requests
-
-
-def test_no_bridge(addon: Any) -> None:
-    character = open_character("mixamo_arkit")
-    direct(character)
-    refused(character, "file_missing", "no Python")
-
-
-@pytest.mark.parametrize(("behaviour", "code", "words"), [
-    ("refuse", "audio_unreadable", "Try WAV"), ("newer", "version_mismatch", "Update the Blender add-on"),
-    ("stranger", "unauthorised", "token"),
-])
-def test_what_the_bridge_refuses(addon: Any, bridge: Any, behaviour: str, code: str, words: str) -> None:
-    character = open_character("mixamo_arkit")
-    bridge.behaviour = behaviour
-    direct(character)
-    refused(character, code, words)
-
-
-def test_a_bridge_that_dies_in_the_middle(addon: Any, bridge: Any) -> None:
-    from blender_addon.shared.errors import UnderstudyError
-
-    character = open_character("mixamo_arkit")
-    bridge.behaviour = "vanish"
-    direct(character)
-    before = snapshot(character)
-    with pytest.raises(UnderstudyError) as caught:
-        perform()
-    assert caught.value.code in ("bridge_lost", "bridge_not_running") and snapshot(character) == before
-
-
-def test_cancel_leaves_everything(addon: Any, bridge: Any) -> None:
-    from blender_addon import jobs, session
-
-    character = open_character("mixamo_arkit")
-    bridge.behaviour = "silent"
-    direct(character)
-    before = snapshot(character)
-    job = jobs.begin(bpy.context)
-    while job.stage != "queued":
-        session.pump(0.05)
-    assert bpy.ops.understudy.cancel.poll() and not bpy.ops.understudy.perform.poll()
-    bpy.ops.understudy.cancel()
-    session.pump(0.05)
-    assert job.state == "cancelled" and snapshot(character) == before and not session.notices
-    bridge.behaviour = "perform"
-    perform()
-
-
-def test_a_character_deleted_meanwhile(addon: Any, bridge: Any) -> None:
-    from blender_addon import jobs, session
-
-    character = open_character("mixamo_arkit")
-    bridge.pause = 0.5
-    direct(character)
-    job = jobs.begin(bpy.context)
-    bpy.data.objects.remove(character)
-    while job.open or not job.owner.ended:
-        session.pump(0.05)
-    assert job.error is not None and job.error.code == "character_missing"
-
-
 def test_export_and_import(addon: Any, bridge: Any, tmp_path: Path) -> None:
     from blender_addon.shared.motion import Motion
     from blender_addon.shared.skeleton import JOINT_INDEX, JOINT_NAMES
@@ -421,10 +233,12 @@ def test_export_and_import(addon: Any, bridge: Any, tmp_path: Path) -> None:
 def test_directions_as_files(addon: Any, bridge: Any, tmp_path: Path) -> None:
     character = open_character("mixamo_arkit")
     path = tmp_path / "d.json"
-    path.write_text('[{"start": 0.5, "end": 2, "text": "waves", "part": "right_arm", "seed": 5}, {"start": 3, "end": 4, "text": "sits"}]')
+    path.write_text('[{"start": 0.5, "end": 2, "text": "waves", "part": "right_arm", "seed": 5},'
+                    ' {"start": 3, "end": 4, "text": "sits"}]')
     bpy.ops.understudy.import_directions(filepath=str(path))
     items = character.understudy.directions
-    assert [(i.start, i.end, i.part, i.use_seed, i.seed) for i in items] == [(16, 61, "right_arm", True, 5), (91, 121, "full", False, 0)]
+    found = [(i.start, i.end, i.part, i.use_seed, i.seed) for i in items]
+    assert found == [(16, 61, "right_arm", True, 5), (91, 121, "full", False, 0)]
     bpy.ops.understudy.export_directions(filepath=str(tmp_path / "out.json"))
     first = [(i.uuid, i.start) for i in items]
     bpy.ops.understudy.import_directions(filepath=str(tmp_path / "out.json"))
