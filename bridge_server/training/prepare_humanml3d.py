@@ -79,17 +79,17 @@ def _cut(motion: Motion, source_path: str, start: int, end: int) -> Motion:
     return motion.slice(first, min(stop, len(motion)))
 
 
-def _from_positions(path: Path, start: int, end: int) -> Motion:
-    """A clip of HumanAct12, which the data set holds as joint positions at 20 frames per second."""
+def _from_positions(path: Path) -> Motion:
+    """A clip of HumanAct12, which the data set holds whole, as joint positions at 20 frames per second."""
     try:
         p = np.load(path, allow_pickle=False)
     except (ValueError, OSError, EOFError) as error:
         raise invalid(path.name, "it is damaged") from error
     if p.ndim != 3 or p.shape[1] < 22 or p.shape[2] != 3:
         raise invalid(path.name, f"its positions have shape {p.shape}")
-    p = finite(p[start:end].astype(np.float64), "it", path.name)
+    p = finite(p.astype(np.float64), "it", path.name)
     if not len(p):
-        raise invalid(path.name, f"it ends before frame {start} of the index")
+        raise invalid(path.name, "it has no frames")
     return motion_from_positions(p, _FPS)
 
 
@@ -134,7 +134,7 @@ def humanml3d(folder: Path, poses: Path | None, model: Path | None = None) -> It
                 if own is None:
                     raise UnderstudyError("file_missing", f"{inside} belongs to HumanAct12, whose positions are not there.",
                                           "Unpack HumanML3D's pose_data.zip.")
-                return _from_positions(own, start, end)
+                return _from_positions(own)
             if poses is None:
                 vectors = home / "new_joint_vecs" / f"{name}.npy"
                 return read_motion(vectors)

@@ -71,6 +71,18 @@ def _level(pelvis: np.ndarray, trunk: np.ndarray) -> np.ndarray:
     return rot.mul(pelvis, rot.axis_angle_to_quat(np.array([pitch, 0.0, 0.0])))
 
 
+def _heads_up(chest: np.ndarray, neck: np.ndarray) -> np.ndarray:
+    """The neck's bones (T, 3) pitched by a constant, in the chest's frame, so that the median one stands as ours does.
+
+    SMPL's head joint lies 40 degrees ahead of its neck and ours above it; other skeletons lie between.
+    """
+    d = rot.rotate(rot.conjugate(chest), _unit(neck))
+    ours = NEUTRAL_OFFSETS[_J["head"]]
+    excess = np.median(np.arctan2(d[:, 2], d[:, 1])) - np.arctan2(ours[2], ours[1])
+    back = rot.axis_angle_to_quat(np.array([-float(np.clip(excess, -0.9, 0.9)), 0.0, 0.0]))
+    return rot.rotate(chest, rot.rotate(np.broadcast_to(back, (len(d), 4)), d))
+
+
 def leg_length(p: np.ndarray) -> float:
     """Thigh plus shin of positions (T, >= 9, 3), the mean of both sides, in their unit."""
     total = 0.0
@@ -104,7 +116,7 @@ def rotations_from_positions(p: np.ndarray) -> tuple[np.ndarray, np.ndarray, flo
     chest = _frame(across, bone("spine2", "neck"))
     for joint, part in (("spine1", 1 / 3), ("spine2", 2 / 3), ("spine3", 1.0)):
         world[:, _J[joint]] = rot.slerp(world[:, 0], chest, np.full(len(p), part))
-    world[:, _J["neck"]] = _swing(chest, NEUTRAL_OFFSETS[_J["head"]], bone("neck", "head"))
+    world[:, _J["neck"]] = _swing(chest, NEUTRAL_OFFSETS[_J["head"]], _heads_up(chest, bone("neck", "head")))
     world[:, _J["head"]] = world[:, _J["neck"]]
     for side, sign in (("left", 1.0), ("right", -1.0)):
         hip, knee, ankle, foot, collar, shoulder, elbow, wrist = (

@@ -91,7 +91,7 @@ def humanml3d_tree(root: Path, zipped: bool) -> Path:
     home = root / "HumanML3D"
     home.mkdir(parents=True)
     rows = [("./pose_data/KIT/3/kick_poses.npy", 20, 50, "000001"), ("./pose_data/MPI_HDM05/bk/jump_poses.npy", 10, 60, "000002"),
-            ("./pose_data/humanact12/humanact12/P01.npy", 0, 40, "000003"), ("./pose_data/KIT/9/gone_poses.npy", 0, 40, "000004")]
+            ("./pose_data/humanact12/humanact12/P01.npy", 0, -1, "000003"), ("./pose_data/KIT/9/gone_poses.npy", 0, 40, "000004")]
     (root / "index.csv").write_text("source_path,start_frame,end_frame,new_name\n" + "".join(
         f"{p},{a},{b},{n}.npy\n" for p, a, b, n in rows))
     (home / "train.txt").write_text("000001\nM000001\n000003\n000004\n")
@@ -135,7 +135,7 @@ def test_humanml3d(zipped: bool, tmp_path: Path) -> None:
     # HDM05 lost its first three seconds before the index counted; 120 fps is thinned by 6
     source = read_motion(amass / "HDM05/bk/jump_poses.npz").slice((60 + 10) * 6, (60 + 60) * 6).resample(30.0)
     assert np.degrees(rot.angle_between(clips["h000002"].rotations, source.rotations[:, :22])).max() < 0.1
-    assert rows["h000003"]["joints"] == 22
+    assert rows["h000003"]["joints"] == 22 and rows["h000003"]["frames"] == 59, "40 frames at 20 fps, all of them"
 
 
 def test_captions_of_odd_lines() -> None:
