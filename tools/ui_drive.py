@@ -77,7 +77,18 @@ def speech_and_directions():
     in_view(bpy.ops.understudy.set_audio, filepath=str(HERE / "speech.wav"))
     in_view(bpy.ops.understudy.import_directions, filepath=str(HERE / "directions.json"))
     look()
+    raise_timeline()
     return 1.5
+
+
+def raise_timeline():
+    """Give the Timeline room for the strips, and show all of it."""
+    timeline = area_of("DOPESHEET_EDITOR")
+    with bpy.context.temp_override(window=window(), screen=window().screen):
+        bpy.ops.screen.area_move(x=timeline.x + 100, y=timeline.y + timeline.height, delta=110)
+    region = next(r for r in timeline.regions if r.type == "WINDOW")
+    with bpy.context.temp_override(window=window(), screen=window().screen, area=timeline, region=region):
+        bpy.ops.action.view_all()
 
 
 def look():
@@ -99,7 +110,20 @@ def picture_of_panel():
 def perform():
     in_view(lambda: bpy.ops.understudy.perform("INVOKE_DEFAULT"))
     state["since"] = time.monotonic()
-    return 0.7
+    return 0.5
+
+
+def wait_for_progress():
+    """Until the bar has something to show."""
+    from bl_ext.user_default.understudy import session
+
+    character = bpy.context.scene.understudy.character
+    job = session.job_of(character)
+    if character.understudy.takes or (job is not None and job.fraction > 0.25):
+        return 0.1
+    if time.monotonic() - state["since"] > PERFORM_SECONDS:
+        raise RuntimeError("nothing has come from the bridge in ten minutes")
+    return None
 
 
 def picture_of_progress():
@@ -124,11 +148,6 @@ def show_take():
     scene.frame_set(int(first) + 170)  # in the middle of the second direction
     hips = character.matrix_world @ character.pose.bones[0].head
     area_of("VIEW_3D").spaces[0].region_3d.view_location = (hips.x + 0.25, hips.y, 0.85)
-    timeline = area_of("DOPESHEET_EDITOR")
-    if timeline is not None:
-        region = next(r for r in timeline.regions if r.type == "WINDOW")
-        with bpy.context.temp_override(window=window(), screen=window().screen, area=timeline, region=region):
-            bpy.ops.action.view_all()
     return 1.5
 
 
@@ -137,7 +156,7 @@ def picture_of_take():
     return 0.5
 
 
-STEPS = [prepare, open_panel, choose_tab, add_character, speech_and_directions, picture_of_panel, perform, picture_of_progress,
+STEPS = [prepare, open_panel, choose_tab, add_character, speech_and_directions, picture_of_panel, perform, wait_for_progress, picture_of_progress,
          wait_for_take, show_take, picture_of_take]
 
 
