@@ -59,7 +59,7 @@ def _clip(source: Source, min_seconds: float) -> tuple[Motion, dict[str, Any], n
             notes.append(f"motion lasts {len(motion) / FPS:.1f} s and its speech {len(sound) / audio.rate:.1f} s; "
                          "cut to the shorter")
         motion, sound = motion.slice(0, frames), sound[: int(round(frames / FPS * audio.rate))]
-    if len(motion) < min_seconds * FPS:
+    if len(motion) < min_seconds * FPS and not source.settled:
         raise UnderstudyError("file_invalid", f"It is {len(motion) / FPS:.2f} s long, shorter than {min_seconds:g} s.", "")
     shift = 0.0
     if not source.settled:
@@ -90,6 +90,7 @@ def prepare(
     """Read clips and write a motion set; broken ones are left out and listed.
 
     :param sources: (kind, clip), see :mod:`.prepare_sources`.
+    :param min_seconds: shorter clips are left out, but for those of a set that is already in the format.
     :param licence: from a kind and a record to the licence's text and whether it is non-commercial.
     :returns: what ``report.json`` holds: clips and minutes per split, ``skipped`` (file, why), ``notes`` (file, note).
     :raises UnderstudyError: ``request_invalid`` where the folder is in use, ``file_invalid`` where not one clip could be read;

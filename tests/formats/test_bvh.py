@@ -162,6 +162,19 @@ def test_any_local_axes_with_a_t_pose_in_front() -> None:
     assert bvh_to_motion(as_clip(m, bases=bases)).metadata["rest"] == "positions"
 
 
+@pytest.mark.parametrize("degrees", [30, 45, 80])
+def test_a_zero_pose_with_lowered_arms(degrees: int) -> None:
+    """An A-pose, or arms that hang, in the zero pose: the rest-pose difference is taken out."""
+    m = person(20)
+    a_pose = Motion.rest(1)
+    for side, sign in (("left", -1), ("right", 1)):
+        a_pose.rotations[:, J[f"{side}_shoulder"]] = rot.axis_angle_to_quat(np.array([0, 0, sign * np.radians(degrees)]))
+    joints = [j for j, name in enumerate(JOINT_NAMES) if name in MOTIONBUILDER]
+    back = bvh_to_motion(as_clip(m, bases=rot.conjugate(world_rotations(a_pose.rotations)[0, joints])))
+    assert back.metadata["rest"] == "zero"
+    assert np.degrees(rot.angle_between(back.rotations[:, :22], m.rotations[:, :22])).max() < 0.05
+
+
 def test_parameters_are_checked() -> None:
     clip = as_clip(person(5))
     with pytest.raises(UnderstudyError, match="no frame 9"):
