@@ -156,7 +156,8 @@ def picture_of_take():
     return 0.5
 
 
-STEPS = [prepare, open_panel, choose_tab, add_character, speech_and_directions, picture_of_panel, perform, wait_for_progress, picture_of_progress,
+STEPS = [prepare, open_panel, choose_tab, add_character, speech_and_directions, picture_of_panel, perform,
+         wait_for_progress, picture_of_progress,
          wait_for_take, show_take, picture_of_take]
 
 

@@ -140,7 +140,8 @@ def _add_levels(tokens: Tensor, residual: ResidualBranch | None, tokenizer: Toke
 def sample(
     text: TextBranch, audio: AudioBranch | None, residual: ResidualBranch | None, tokenizer: Tokenizer,
     conditions: Conditions, strength: np.ndarray, seeds: np.ndarray, options: SampleOptions, *,
-    audio_rows: Tensor | None = None, audio_given: Tensor | None = None, known: Tensor | None = None, tick: Callable[[float], None] = lambda _: None,
+    audio_rows: Tensor | None = None, audio_given: Tensor | None = None, known: Tensor | None = None,
+    tick: Callable[[float], None] = lambda _: None,
     window_done: Callable[[Tensor], None] | None = None,
 ) -> Tensor:
     """Tokens (N, G, L) for conditions (1, N, G): window after window, each holding the end of the one before.

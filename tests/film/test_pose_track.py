@@ -77,10 +77,13 @@ points = {[[0.3, 0.2, 1.4], [-0.5, -0.3, 0.1], [0.0, 0.4, 1.0]]!r}
 out = []
 scene = bpy.context.scene
 data = bpy.data.cameras.new("c"); ob = bpy.data.objects.new("c", data); scene.collection.objects.link(ob)
-ob.location = (1.0, -4.0, 1.2); ob.rotation_euler = (1.4, 0.05, 0.2); ob.keyframe_insert("location", frame=1); ob.keyframe_insert("rotation_euler", frame=1)
-ob.location = (0.4, -3.0, 1.6); ob.rotation_euler = (1.3, 0.0, 0.1); ob.keyframe_insert("location", frame=9); ob.keyframe_insert("rotation_euler", frame=9)
+ob.location = (1.0, -4.0, 1.2); ob.rotation_euler = (1.4, 0.05, 0.2)
+ob.keyframe_insert("location", frame=1); ob.keyframe_insert("rotation_euler", frame=1)
+ob.location = (0.4, -3.0, 1.6); ob.rotation_euler = (1.3, 0.0, 0.1)
+ob.keyframe_insert("location", frame=9); ob.keyframe_insert("rotation_euler", frame=9)
 for case in json.loads({json.dumps(json.dumps(cases))}):
-    data.type = case["kind"]; data.sensor_fit = case["fit"]; data.shift_x, data.shift_y = case["shift"]; data.lens = 42; data.ortho_scale = 3.1
+    data.type = case["kind"]; data.sensor_fit = case["fit"]; data.shift_x, data.shift_y = case["shift"]
+    data.lens = 42; data.ortho_scale = 3.1
     r = scene.render; r.resolution_x, r.resolution_y = case["size"]; r.resolution_percentage = 100
     r.pixel_aspect_x, r.pixel_aspect_y = case["aspect"]
     for frame in (1, 4, 9):

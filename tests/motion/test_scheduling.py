@@ -52,5 +52,6 @@ def test_phase_counts_seconds_from_and_to_the_strips_ends() -> None:
     made = plan([Direction(1.0, 3.0, "jumps")], 40, Letters(), speech=None)
     n = int(2.0 / TOKEN_SECONDS)
     centre = (n + 0.5) * TOKEN_SECONDS
-    assert np.isclose(float(made.conditions.since[0, n, 0]), centre - 1.0) and np.isclose(float(made.conditions.until[0, n, 1]), 3.0 - centre)
+    assert np.isclose(float(made.conditions.since[0, n, 0]), centre - 1.0)
+    assert np.isclose(float(made.conditions.until[0, n, 1]), 3.0 - centre)
     assert not made.spoken[n] and made.spoken[0]
