@@ -171,5 +171,5 @@ def signal_weights(acoustics: Acoustics) -> np.ndarray:
 
 def mouth_from_signal(acoustics: Acoustics) -> np.ndarray:
     """(N, 52) mouth curves at :data:`~.acoustics.HOP` from the signal alone."""
-    curves = gaussian_filter1d(signal_weights(acoustics), 0.018 / HOP, axis=0, mode="nearest") @ shape_matrix().astype(np.float32)
-    return scale_jaw(curves, acoustics.level)
+    weights = gaussian_filter1d(signal_weights(acoustics), 0.018 / HOP, axis=0, mode="nearest")
+    return scale_jaw(weights @ shape_matrix().astype(np.float32), acoustics.level)
