@@ -39,6 +39,7 @@ COMMANDS: Final = (
     Command("synthesize", "bridge_server.synthesis.command", "make synthetic performances to train on"),
     Command("train", "bridge_server.training.command", "train the tokenizer and the two branches"),
     Command("evaluate", "bridge_server.evaluation.command", "measure a set of weights"),
+    Command("film", "bridge_server.video.command", "make a film from a performance and one photograph"),
 )
 
 
