@@ -61,7 +61,12 @@ class Codebook(nn.Module):
 
 
 class ResidualQuantizer(nn.Module):
-    """Codebooks in a row, each for what the ones before left over."""
+    """Codebooks in a row, each for what the ones before left over.
+
+    :ivar frozen: the codes stay as they are in training too.
+    """
+
+    frozen = False
 
     def __init__(self, levels: int, size: int, width: int) -> None:
         super().__init__()
@@ -85,7 +90,7 @@ class ResidualQuantizer(nn.Module):
             indices.append(index)
             if level >= keep:
                 continue
-            if self.training:
+            if self.training and not self.frozen:
                 book.learn(rest.detach(), index)
                 index = book.nearest(rest.detach())
             chosen = functional.embedding(index, book.codes)

@@ -12,7 +12,7 @@ __all__ = ["add_parser"]
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Register the subcommand; torch is imported only when it runs."""
     parser = subparsers.add_parser("train", help="train a stage of the generator, or all")
-    parser.add_argument("stage", choices=["all", "tokenizer", "text", "residual", "audio", "reconstruction", "release"])
+    parser.add_argument("stage", choices=["all", "tokenizer", "decoder", "text", "residual", "audio", "reconstruction", "release"])
     parser.add_argument("--config", default="starter", help="a recipe's name or TOML file")
     parser.add_argument("--data", type=Path, required=True, help="folder that holds the motion sets")
     parser.add_argument("--folder", type=Path, required=True, help="folder of this run; the same folder resumes")

@@ -26,7 +26,7 @@ from .loop import RunOptions
 from .sequences import TextTable, TokenSet, build_text_set
 from .speech_set import build_speech_set
 from .text_stage import train_residual_branch, train_text_branch
-from .tokenizer_stage import reconstruction, train_tokenizer
+from .tokenizer_stage import reconstruction, refine_decoder, train_tokenizer
 
 __all__ = ["CONFIGS", "STAGES", "Recipe", "load_recipe"]
 
@@ -107,6 +107,19 @@ def _tokenizer(recipe: Recipe) -> None:
     save_network(recipe.weights, "tokenizer", model, config.to_json())
 
 
+def _decoder(recipe: Recipe) -> None:
+    """Where the residual branch is not used: a decoder for the first level alone. The tokens stay what they are."""
+    if "residual" in recipe.settings:
+        return
+    trained = _load_tokenizer(recipe)
+    if trained.config.levels == 1:
+        return
+    training = corpora.build(recipe.clips("train"))
+    validation = corpora.build(recipe.clips("val"), mirror=False)
+    model = refine_decoder(trained, training, validation, recipe.options("decoder"))
+    save_network(recipe.weights, "tokenizer", model, model.config.to_json())
+
+
 def _load_tokenizer(recipe: Recipe) -> Tokenizer:
     from safetensors import safe_open
     from safetensors.torch import load_file
@@ -178,6 +191,8 @@ def _text(recipe: Recipe) -> None:
 
 
 def _residual(recipe: Recipe) -> None:
+    if "residual" not in recipe.settings:
+        return
     training, validation = _text_sets(recipe)
     config = recipe.branch_config()
     model = train_residual_branch(training, validation, _load_tokenizer(recipe), config, recipe.options("residual"))
@@ -208,8 +223,8 @@ def _release(recipe: Recipe) -> None:
     """Put the finished set where the bridge finds it by name; what else lies there (the viseme recogniser) is kept."""
     target = SHIPPED / recipe.settings["name"]
     target.mkdir(parents=True, exist_ok=True)
-    for name in ("tokenizer", "text", "residual", "audio"):
-        shutil.copyfile(recipe.weights / f"{name}.safetensors", target / f"{name}.safetensors")
+    for file in recipe.weights.glob("*.safetensors"):
+        shutil.copyfile(file, target / file.name)
     _card(recipe, target)
 
 
@@ -221,7 +236,7 @@ def _evaluate(recipe: Recipe) -> None:
 
 
 STAGES: Final[dict[str, Callable[[Recipe], None]]] = {
-    "tokenizer": _tokenizer, "text": _text, "residual": _residual, "audio": _audio, "reconstruction": _evaluate,
+    "tokenizer": _tokenizer, "decoder": _decoder, "text": _text, "residual": _residual, "audio": _audio, "reconstruction": _evaluate,
     "release": _release,
 }
 """The stages in the order in which they are run."""

@@ -3,18 +3,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from bridge_server.motion.tokenizer import DOWN_RATE, Tokenizer, TokenizerConfig
+from bridge_server.motion.tokenizer import DOWN_RATE, PartCoder, Tokenizer, TokenizerConfig
 from bridge_server.motion.torch_kinematics import body_positions, root_path
 
 from .corpus import Corpus, statistics
 from .loop import RunOptions, train
 
-__all__ = ["reconstruction", "train_tokenizer"]
+__all__ = ["reconstruction", "refine_decoder", "train_tokenizer"]
 
 _EXTREMITIES = (7, 8, 10, 11, 15, 20, 21)
 """Ankles, feet, head, wrists: where an error shows most."""
@@ -38,8 +40,8 @@ def _windows(corpus: Corpus, weights: np.ndarray, frames: int, batch: int, gener
     return {name: torch.from_numpy(np.stack(rows)) for name, rows in parts.items()}
 
 
-def _loss(model: Tokenizer, truth: dict[str, Tensor]) -> tuple[Tensor, dict[str, float]]:
-    out, tokens, commitment = model(truth, level_dropout=0.25)
+def _loss(model: Tokenizer, truth: dict[str, Tensor], level_dropout: float = 0.25) -> tuple[Tensor, dict[str, float]]:
+    out, tokens, commitment = model(truth, level_dropout)
     feature_loss = sum(
         functional.smooth_l1_loss((out[p] - truth[p]) / _spread(model, p), torch.zeros_like(out[p]), beta=0.5) for p in out
     )
@@ -115,6 +117,36 @@ def train_tokenizer(
     def step() -> tuple[Tensor, dict[str, float]]:
         truth = {k: v.to(options.device) for k, v in _windows(corpus, weights, frames, batch, generator).items()}
         return _loss(model, truth)
+
+    def validate(m: nn.Module) -> dict[str, float]:
+        assert isinstance(m, Tokenizer)
+        return reconstruction(m, validation)
+
+    model.load_state_dict(train(model, step, options, validate, better="mpjpe_mm"))
+    return model.eval()
+
+
+def refine_decoder(
+    trained: Tokenizer, corpus: Corpus, validation: Corpus, options: RunOptions, *, frames: int = 64, batch: int = 32
+) -> Tokenizer:
+    """A tokenizer with the first level alone: encoder and book stay, the decoder learns to do without the finer levels.
+
+    Its tokens are the first level's of ``trained``.
+    """
+    torch.manual_seed(options.seed)
+    model = Tokenizer(replace(trained.config, levels=1)).to(options.device)
+    model.load_state_dict({k: v for k, v in trained.state_dict().items() if k in model.state_dict()})
+    for coder in model.coders.values():
+        assert isinstance(coder, PartCoder)
+        coder.encoder.requires_grad_(False)
+        coder.quantizer.frozen = True
+    generator = np.random.default_rng(options.seed)
+    weights = np.sqrt(np.array([len(v) for v in corpus], dtype=float))
+    weights /= weights.sum()
+
+    def step() -> tuple[Tensor, dict[str, float]]:
+        truth = {k: v.to(options.device) for k, v in _windows(corpus, weights, frames, batch, generator).items()}
+        return _loss(model, truth, 0.0)
 
     def validate(m: nn.Module) -> dict[str, float]:
         assert isinstance(m, Tokenizer)
