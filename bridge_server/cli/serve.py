@@ -33,6 +33,13 @@ def add_parser(subparsers: Any) -> None:
         "--client-limit", type=_positive, default=32, help="jobs of one client that may wait or run (default: 32)"
     )
     parser.add_argument(
+        "--cancel-grace",
+        type=float,
+        default=3.0,
+        metavar="SECONDS",
+        help="how long a worker may take to let go of a cancelled job before it is restarted (default: 3)",
+    )
+    parser.add_argument(
         "--curve", action="store_true", help="also listen for clients with keys when --host is this machine"
     )
     parser.add_argument(
@@ -82,6 +89,7 @@ def run(arguments: argparse.Namespace) -> int:
         weights=arguments.weights,
         queue_limit=arguments.queue_limit,
         client_limit=arguments.client_limit,
+        cancel_grace=arguments.cancel_grace,
         curve=arguments.curve,
         allowed_folders=tuple(arguments.allow_folder),
         disk_limit=arguments.disk_limit << 20,

@@ -24,7 +24,7 @@ from shared.requests import MotionRequest
 from shared.state import BridgeRecord
 from shared.timeline import Direction
 
-DEADLINE = 20.0
+DEADLINE = 60.0
 
 
 def wait_for(what: Callable[[], object], why: str, seconds: float = DEADLINE) -> None:
@@ -53,7 +53,7 @@ class RunningBridge:
         """A connected, welcomed client; closed with the bridge."""
         client = Client(self.record.address, self.record.token, log=self.record.log, pid=self.record.pid)
         self.clients.append(client)
-        client.hello()
+        client.hello(30)
         return client
 
     @property

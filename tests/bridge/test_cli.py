@@ -10,6 +10,7 @@ import threading
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 import zmq
 
@@ -18,7 +19,7 @@ from bridge_server.cli.client import Client
 from shared import protocol, wire
 from shared.errors import UnderstudyError
 from shared.motion import Motion
-from shared.state import BridgeRecord, lock_file, write_record
+from shared.state import BridgeRecord, lock_file, read_record, write_record
 
 from .conftest import RunningBridge, Start, end_hard, request_for, understudy, wait_for, wav
 
@@ -72,12 +73,15 @@ def test_generate_starts_and_stops_its_own_bridge(tmp_path: Path) -> None:
     assert not lock_file(tmp_path / "state").exists()
 
 
-def test_kept_bridge_then_status_then_stop(tmp_path: Path) -> None:
+def test_kept_bridge_then_status_then_stop(tmp_path: Path, request: pytest.FixtureRequest) -> None:
     state = tmp_path / "state"
     done = understudy(
         "generate", "--say", "0-1:walks", "--out", str(tmp_path / "m.npz"), "--keep-bridge", *OWN, state_dir=state
     )
     assert done.returncode == 0, done.stderr
+    record = read_record(state)
+    assert record is not None
+    request.addfinalizer(lambda: psutil.pid_exists(record.pid) and end_hard(record.pid))
     status = understudy("status", state_dir=state)
     assert status.returncode == 0 and status.stdout.startswith("ready") and "done 100%" in status.stdout
     facts = json.loads(understudy("status", "--json", state_dir=state).stdout)

@@ -176,7 +176,7 @@ def test_audio_must_be_bytes(client: Client) -> None:
 )
 def test_audio_that_cannot_be_used(client: Client, audio: np.ndarray, code: str) -> None:
     with pytest.raises(UnderstudyError) as caught:
-        client.perform(MotionRequest(audio=audio, audio_name="line 7.wav"), seconds=20)
+        client.perform(MotionRequest(audio=audio, audio_name="line 7.wav"), seconds=60)
     assert caught.value.code == code and "line 7.wav" in caught.value.message and caught.value.fix
 
 
@@ -204,10 +204,10 @@ def test_three_hours_of_audio(client: Client) -> None:
 def test_direction_after_the_end_of_the_audio(client: Client, speech_wav: np.ndarray) -> None:
     request = MotionRequest(directions=[Direction(10, 12, "waves")], audio=speech_wav)
     with pytest.raises(UnderstudyError) as caught:
-        client.perform(request, seconds=20)
+        client.perform(request, seconds=60)
     assert caught.value.code == "direction_invalid" and "0:03" in caught.value.message
 
 
 def test_all_of_that_left_the_bridge_as_it_was(client: Client) -> None:
-    assert len(client.perform(request_for(), seconds=20)) == 60
+    assert len(client.perform(request_for(), seconds=60)) == 60
     assert client.status()["queue"] == 0

@@ -20,7 +20,7 @@ def test_one_line_for_each_stage_of_a_job(start: Start) -> None:
     client = bridge.client()
     message = request_for().to_message()
     client.send(message)
-    client.wait(message.id, seconds=20)
+    client.wait(message.id, seconds=60)
     lines = [line for line in bridge.log.splitlines() if f"job={message.id}" in line]
     assert [line.split()[2] for line in lines] == ["job.queued", "job.start", "job.done"]
     assert re.search(r"seconds=\d+\.\d{3} motion=2\.000", lines[-1]) and "t_walking=" in lines[-1]
@@ -30,7 +30,7 @@ def test_logs_as_json(start: Start) -> None:
     bridge = start("Moody", "--log-format", "json")
     client = bridge.client()
     with pytest.raises(UnderstudyError):
-        client.perform(request_for("raise an error"), seconds=20)
+        client.perform(request_for("raise an error"), seconds=60)
     records = [json.loads(line) for line in bridge.log.splitlines()]
     failed = next(r for r in records if r["event"] == "job.failed")
     assert failed["code"] == "unsupported" and failed["level"] == "WARNING" and failed["seconds"] >= 0
@@ -43,9 +43,9 @@ def test_prometheus(start: Start) -> None:
     url = re.search(r"http://127\.0\.0\.1:\d+/metrics", said)
     assert url is not None
     client = bridge.client()
-    client.perform(request_for(), seconds=20)
+    client.perform(request_for(), seconds=60)
     with pytest.raises(UnderstudyError):
-        client.perform(request_for("raise an error"), seconds=20)
+        client.perform(request_for("raise an error"), seconds=60)
     with urllib.request.urlopen(url.group(), timeout=10) as answer:
         text = answer.read().decode()
     values = {m[1]: float(m[2]) for m in re.finditer(r"^(\w+(?:\{[^}]*\})?) ([\d.e+-]+)$", text, re.M)}
@@ -62,7 +62,7 @@ def test_idle_model_is_dropped_and_loaded_again(start: Start) -> None:
     wait_for(lambda: client.status()["workers"][0]["state"] == "unloaded", "the idle model is dropped")
     assert client.hello()["state"] == "ready"
     stages: list[str] = []
-    client.perform(request_for(), lambda stage, *_: stages.append(stage), seconds=20)
+    client.perform(request_for(), lambda stage, *_: stages.append(stage), seconds=60)
     assert "loading model" in stages
     wait_for(lambda: client.status()["workers"][0]["state"] == "unloaded", "it is dropped again")
     pids = bridge.workers()

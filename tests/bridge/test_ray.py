@@ -100,7 +100,7 @@ def test_cancel_keeps_the_actor(ray_client: Client) -> None:
     wait_for(lambda: ray_client.status(message.id)["stage"] == "walking", "it runs")
     ray_client.cancel(message.id)
     with pytest.raises(UnderstudyError, match="cancelled"):
-        ray_client.wait(message.id, seconds=20)
+        ray_client.wait(message.id, seconds=60)
     assert ray_client.perform(request_for(), seconds=60).metadata["pid"] == before
 
 

@@ -34,7 +34,7 @@ def test_clients_with_keys_do_jobs_and_see_only_their_own(start: Start, tmp_path
         assert first.hello()["pid"] == bridge.record.pid
         message = request_for("0 seconds of work").to_message()
         first.send(message)
-        assert len(first.wait(message.id, seconds=20)) == 60
+        assert len(first.wait(message.id, seconds=60)) == 60
         assert [j["job"] for j in first.jobs()] == [message.id]
         assert second.jobs() == []
         for question in ("status", "fetch", "cancel"):
@@ -129,7 +129,7 @@ def test_command_line_with_a_key(start: Start, tmp_path: Path) -> None:
 @pytest.mark.parametrize("weights", ["/etc", "../../secret", "C:\\models", "~/models", "a/../b", ".."])
 def test_folders_that_are_not_allowed(bridge: RunningBridge, client: Client, weights: str) -> None:
     with pytest.raises(UnderstudyError) as caught:
-        client.perform(request_for(weights=weights), seconds=20)
+        client.perform(request_for(weights=weights), seconds=60)
     assert caught.value.code == "unauthorised" and "--allow-folder" in caught.value.fix
 
 
@@ -139,10 +139,10 @@ def test_allowed_folder_and_what_pretends_to_be_in_it(start: Start, tmp_path: Pa
     (tmp_path / "models-secret").mkdir()
     (allowed / "link").symlink_to(tmp_path / "models-secret")
     client = start("Walker", "--allow-folder", str(allowed)).client()
-    assert len(client.perform(request_for(weights=str(allowed / "mine")), seconds=20)) == 60
+    assert len(client.perform(request_for(weights=str(allowed / "mine")), seconds=60)) == 60
     for folder in (tmp_path / "models-secret", allowed / ".." / "models-secret", allowed / "link"):
         with pytest.raises(UnderstudyError) as caught:
-            client.perform(request_for(weights=str(folder)), seconds=20)
+            client.perform(request_for(weights=str(folder)), seconds=60)
         assert caught.value.code == "unauthorised"
 
 
@@ -183,6 +183,6 @@ def test_worker_socket_takes_nobody_else(start: Start) -> None:
     ):
         socket.send_multipart(frames)
     client = bridge.client()
-    assert len(client.perform(request_for("0 seconds of work"), seconds=20)) == 60
+    assert len(client.perform(request_for("0 seconds of work"), seconds=60)) == 60
     socket.close(0)
     context.term()

@@ -83,7 +83,7 @@ def test_queue_positions_and_busy(bridge: RunningBridge, client: Client) -> None
     accepted: dict[str, int] = {}
     refused: dict[str, Message] = {}
     while len(accepted) + len(refused) < 5:
-        answer = client.receive(10)
+        answer = client.receive(60)
         assert answer is not None
         if answer.type == "accepted":
             accepted[answer.id] = answer.body["position"]
@@ -99,7 +99,7 @@ def test_queue_positions_and_busy(bridge: RunningBridge, client: Client) -> None
         client.cancel(message.id)
     cancelled = set()
     while len(cancelled) < 4:
-        answer = client.receive(10)
+        answer = client.receive(60)
         assert answer is not None
         if answer.type == "error":
             assert answer.body["code"] == "cancelled"
@@ -126,10 +126,10 @@ def test_another_connection_gets_progress_and_result(bridge: RunningBridge) -> N
     first.close()
     second = bridge.client()
     stages: list[str] = []
-    motion = second.fetch(message.id, lambda stage, fraction, eta: stages.append(stage), seconds=20)
+    motion = second.fetch(message.id, lambda stage, fraction, eta: stages.append(stage), seconds=60)
     assert motion.translation[0, 1] == 5 and stages
     # and once more after the end
-    assert second.fetch(message.id, seconds=20).translation[0, 1] == 5
+    assert second.fetch(message.id, seconds=60).translation[0, 1] == 5
 
 
 def test_list_shows_states(client: Client) -> None:
@@ -150,7 +150,7 @@ def test_unknown_job(client: Client) -> None:
 def test_shutdown_by_message(start: Start) -> None:
     bridge = start()
     bridge.client().shutdown()
-    assert bridge.process.wait(20) == 0
+    assert bridge.process.wait(60) == 0
     assert not lock_file(bridge.state_dir).exists()
     assert "bridge.exit code=0 reason='a client asked for it'" in bridge.log.splitlines()[-1]
 

@@ -129,15 +129,15 @@ def test_result_is_fetched_from_the_next_bridge(start: Start) -> None:
     message = request_for("0 seconds of work", seed=11).to_message()
     client = first.client()
     client.send(message)
-    client.wait(message.id, seconds=20)
+    client.wait(message.id, seconds=60)
     assert first.stop() == 0
     second = start()
     client = second.client()
-    motion = client.fetch(message.id, seconds=20)
+    motion = client.fetch(message.id, seconds=60)
     assert motion.translation[0, 1] == 11 and len(motion) == 60
     # and the id is still taken
     client.send(request_for("0 seconds of work", seed=12).to_message(message.id))
-    np.testing.assert_array_equal(client.wait(message.id, seconds=20).translation, motion.translation)
+    np.testing.assert_array_equal(client.wait(message.id, seconds=60).translation, motion.translation)
 
 
 def test_killed_bridge_reports_interrupted_jobs_and_runs_again_what_may_be(start: Start) -> None:
@@ -149,12 +149,12 @@ def test_killed_bridge_reports_interrupted_jobs_and_runs_again_what_may_be(start
         client.send(message)
     wait_for(lambda: client.status(plain.id)["state"] == "running", "the first job runs")
     end_hard(first.record.pid)
-    first.process.wait(20)
+    first.process.wait(60)
     second = start()
     client = second.client()
     assert client.status(plain.id)["state"] == "interrupted"
     with pytest.raises(UnderstudyError) as caught:
-        client.fetch(plain.id, seconds=20)
+        client.fetch(plain.id, seconds=60)
     assert caught.value.code == "bridge_lost" and caught.value.retryable
     for message, seed in ((again, 2), (waiting, 3)):
         assert client.fetch(message.id, seconds=30).translation[0, 1] == seed
@@ -169,6 +169,6 @@ def test_stopped_bridge_keeps_retryable_jobs(start: Start) -> None:
     wait_for(lambda: client.status(message.id)["state"] == "running", "the job runs")
     client.ask(Message("shutdown"))
     with pytest.raises(UnderstudyError):
-        client.wait(message.id, seconds=20)
-    assert first.process.wait(20) == 0
+        client.wait(message.id, seconds=60)
+    assert first.process.wait(60) == 0
     assert start().client().fetch(message.id, seconds=30).translation[0, 1] == 4
