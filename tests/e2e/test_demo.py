@@ -131,8 +131,9 @@ def test_blend_shows_the_take_with_its_sound(demo: Path) -> None:
         rig = seen["poses"][str(frame)]
         for a, b in LIMBS:
             cosine = float(direction(expected, a, b) @ direction(rig, a, b))
-            # feet are planted on the rig's own legs, which may bend them a little
-            assert cosine > np.cos(np.radians(8)), f"{a} to {b} at frame {frame} is off by {np.degrees(np.arccos(cosine)):.1f} degrees"
+            # feet are planted by the rig's own legs, which may turn them a little
+            limit = 15 if "hip" in a or "knee" in a else 3
+            assert cosine > np.cos(np.radians(limit)), f"{a} to {b} at frame {frame} is off by {np.degrees(np.arccos(cosine)):.1f} degrees"
 
 
 def test_a_failed_run_leaves_earlier_results(demo: Path, tmp_path: Path) -> None:
