@@ -153,3 +153,16 @@ def test_registry() -> None:
     assert caught.value.code == "unsupported" and "puppet" in caught.value.fix
     with pytest.raises(UnderstudyError):
         renderers.load("no_such_module:Thing")
+
+
+def test_what_sticks_out_of_a_limb_goes_with_the_nearest() -> None:
+    from bridge_server.video.puppet.limb import claim
+
+    joints = {"left_arm": np.array([[20.0, 10], [20, 30], [20, 50]]), "left_leg": np.array([[60.0, 10], [60, 30], [60, 50]])}
+    masks = {name: np.zeros((80, 80), bool) for name in joints}
+    free = np.zeros((80, 80), bool)
+    free[40, 25] = free[40, 55] = free[2, 20] = free[70, 79] = True
+    claimed = claim(free, masks, joints, 12.0)
+    assert claimed["left_arm"][40, 25] and claimed["left_leg"][40, 55] and not claimed["left_arm"][40, 55]
+    assert not claimed["left_arm"][2, 20]  # above the shoulder is the trunk
+    assert sum(m.sum() for m in claimed.values()) == 2

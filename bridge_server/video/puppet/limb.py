@@ -8,7 +8,7 @@ from typing import Final
 import cv2
 import numpy as np
 
-__all__ = ["Limb", "limb_mask", "rasterise"]
+__all__ = ["Limb", "claim", "limb_mask", "rasterise"]
 
 _SHIFT: Final = 4
 
@@ -31,6 +31,36 @@ def limb_mask(outline: np.ndarray, joints: np.ndarray, radius: tuple[float, floa
     return (mask > 0) & outline
 
 
+def claim(free: np.ndarray, masks: dict[str, np.ndarray], joints: dict[str, np.ndarray], reach: float) -> dict[str, np.ndarray]:
+    """Masks with the pixels of ``free`` (H, W) added to the limb whose bones are nearest, within ``reach`` pixels.
+
+    Fingers, sleeves and calves stick out of any capsule; what nobody claimed would stay behind in the air.
+    """
+    if not masks:
+        return masks
+    rows, columns = np.nonzero(free & ~np.any(list(masks.values()), axis=0))
+    points = np.stack((columns, rows), -1).astype(np.float64)
+    distances = []
+    for name in masks:
+        a, b, c = joints[name]
+        best = np.full(len(points), np.inf)
+        for start, end in ((a, b), (b, c + 0.5 * (c - b))):
+            along = end - start
+            t = np.clip((points - start) @ along / max(float(along @ along), 1e-6), 0, 1)
+            # what lies before a limb's beginning is the trunk's
+            far = np.where((t > 0.1) | (start is not a), 0.0, np.inf)
+            best = np.minimum(best, np.linalg.norm(points - start - t[:, None] * along, axis=-1) + far)
+        distances.append(best)
+    nearest = np.argmin(distances, axis=0)
+    near = np.min(distances, axis=0) < reach
+    out = {}
+    for n, (name, mask) in enumerate(masks.items()):
+        out[name] = mask.copy()
+        mine = near & (nearest == n)
+        out[name][rows[mine], columns[mine]] = True
+    return out
+
+
 def rasterise(target: np.ndarray, source: np.ndarray, triangles: np.ndarray, size: tuple[int, int]) -> tuple[np.ndarray, ...]:
     """Which source pixel each pixel of the picture shows.
 
@@ -46,7 +76,10 @@ def rasterise(target: np.ndarray, source: np.ndarray, triangles: np.ndarray, siz
     corners = (target - low)[triangles]
     a, b, c = corners[:, 0], corners[:, 1], corners[:, 2]
     area = (b[:, 0] - a[:, 0]) * (c[:, 1] - a[:, 1]) - (c[:, 0] - a[:, 0]) * (b[:, 1] - a[:, 1])
-    good = np.abs(area) > 1e-3
+    was = source[triangles]
+    before = (was[:, 1, 0] - was[:, 0, 0]) * (was[:, 2, 1] - was[:, 0, 1]) - (was[:, 2, 0] - was[:, 0, 0]) * (was[:, 1, 1] - was[:, 0, 1])
+    # in the inside of a sharp bend triangles turn over; their neighbours cover the place
+    good = area * np.sign(before) > 1e-3
     # affine maps from the picture to the photograph, one for each triangle
     forward = np.concatenate((corners, np.ones((*corners.shape[:2], 1))), -1)
     inverse = np.zeros((len(triangles), 3, 2))
@@ -94,6 +127,13 @@ class Limb:
         self._vertices = grid[used]
         self._triangles = np.concatenate((quads[:, [0, 1, 2]], quads[:, [0, 2, 3]]))
         self._weights = self._skin(self._vertices)
+        # where a bend folds the sheet over itself the later triangle is seen: the forearm before the upper arm, and what is
+        # painted before the empty margin
+        middle = np.rint(self._vertices[self._triangles].mean(1)).astype(int)
+        middle = np.clip(middle, 0, (rgba.shape[1] - 1, rgba.shape[0] - 1))
+        painted = rgba[middle[:, 1], middle[:, 0], 3] > 0
+        outer = self._weights[self._triangles, 1:].sum(-1).mean(-1)
+        self._triangles = self._triangles[np.lexsort((outer, painted))]
 
     def _skin(self, vertices: np.ndarray) -> np.ndarray:
         """(V, 3) weights of the bones: by how far along the limb a vertex is, mixed near elbow and wrist."""

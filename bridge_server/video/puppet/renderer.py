@@ -18,7 +18,7 @@ from bridge_server.video.photo import Photo
 from bridge_server.video.puppet.cutout import fill, outline, soft
 from bridge_server.video.puppet.drive import CHAINS, Drive, drive, whole_limbs
 from bridge_server.video.puppet.face import FaceWarp
-from bridge_server.video.puppet.limb import Limb, limb_mask
+from bridge_server.video.puppet.limb import Limb, claim, limb_mask
 from bridge_server.video.puppet.mouth import find_mouth
 from bridge_server.video.puppet.trunk import Trunk
 from bridge_server.video.renderers import Description, Scene
@@ -111,13 +111,17 @@ class PuppetRenderer:
             chain = person.points[[INDEX[n] for n in CHAINS[name]]]
             joints[name] = chain
             thick = (0.95, 0.75, 0.55) if "arm" in name else (1.25, 1.0, 0.8)
-            # a mouse has thin limbs and a suit wide ones: the outline bounds them anyway where they are free
+            # generous: the outline bounds a limb anyway where it is free
             lengths = np.linalg.norm(np.diff(chain, axis=0), axis=-1).sum()
             radius = tuple(min(r * unit, 0.2 * lengths) for r in thick)
-            masks[name] = limb_mask(shape, chain, radius, (0.45 if "arm" in name else 0.3) * float(np.linalg.norm(chain[2] - chain[1])) + 0.4 * unit)  # type: ignore[arg-type]
+            beyond = (0.45 if "arm" in name else 0.3) * float(np.linalg.norm(chain[2] - chain[1])) + 0.4 * unit
+            masks[name] = limb_mask(shape, chain, (radius[0], radius[1], radius[2]), beyond)
         trunk_area = self._trunk_area(person, shape.shape)
+        masks = claim(shape & ~trunk_area, masks, joints, 3.0 * unit)
+        legs = np.zeros_like(shape)
         for name, mask in masks.items():
             body &= ~(mask & ~trunk_area)
+            legs |= mask & ("leg" in name)
         known = shape.copy()
         for mask in masks.values():
             known &= ~mask
@@ -131,7 +135,12 @@ class PuppetRenderer:
             paint = np.where(mask[..., None], photo.pixels, fill(photo.pixels, inner if inner.any() else mask))
             limbs[name] = Limb(np.dstack((paint, soft(mask, 1.0))), joints[name], max(0.35 * unit, 5.0))
         face = FaceWarp(colours, person, find_mouth(photo.pixels, person))
-        return _Prepared(background, np.ascontiguousarray(colours), soft(body, 1.1), face,
+        alpha = soft(body, 1.1)
+        if legs.any():
+            # the trunk ends on the thighs, not at an edge: it fades out where a leg lies under it
+            fade = cv2.GaussianBlur((trunk_area | ~legs).astype(np.float32), (0, 0), max(0.3 * unit, 1.0))
+            alpha = (alpha * np.clip(2 * fade - 0.55, 0, 1)).astype(np.uint8)
+        return _Prepared(background, np.ascontiguousarray(colours), alpha, face,
                          Trunk(person, photo.size, moves), moves, limbs, joints, curves)
 
     @staticmethod
@@ -148,6 +157,9 @@ class PuppetRenderer:
         polygon = [right + (-sign * 0.2 * grow, -grow), left + (sign * 0.2 * grow, -grow), low_left + (sign * 1.6 * grow, grow),
                    low_right + (-sign * 1.6 * grow, grow)]
         cv2.fillPoly(mask, [np.rint(np.array(polygon)).astype(np.int32)], 1)
+        # the slope from neck to shoulder moves with the trunk
+        slope = [right + (-sign * 0.2 * grow, -grow), at["neck"] + (0, -3.0 * person.unit), left + (sign * 0.2 * grow, -grow)]
+        cv2.fillPoly(mask, [np.rint(np.array(slope)).astype(np.int32)], 1)
         head = person.eyes.mean(0) + 0.4 * person.unit * person.down
         cv2.ellipse(mask, (int(head[0]), int(head[1])), (int(1.9 * person.unit), int(2.6 * person.unit)), 0, 0, 360, 1, -1)
         return mask > 0
