@@ -28,13 +28,20 @@ HELD: Final = 20
 
 @dataclass
 class SampleOptions:
-    """:ivar steps: decoding steps of a window. :ivar temperature: of the token choice, 0 takes the likeliest."""
+    """How tokens are drawn.
+
+    :ivar steps: decoding steps of a window. :ivar temperature: of the token choice, 0 takes the likeliest.
+    :ivar top: only this many of the likeliest codes are drawn from.
+    :ivar order_noise: how much chance there is in which tokens are kept first. With little of it the surest ones, which
+        are those of standing still, come first and talk the others into it.
+    """
 
     text_guidance: float = 3.0
     audio_guidance: float = 1.5
     temperature: float = 1.0
     steps: int = 12
-    top: int = 64
+    top: int = 128
+    order_noise: float = 8.0
     residual_temperature: float = 0.4
     seed: int = 0
 
@@ -101,8 +108,7 @@ def _decode_window(logits_of: _Guided, known: Tensor, noise: Tensor, options: Sa
         drawn = (logits / max(options.temperature, 1e-4) + (noise[step] if options.temperature > 0 else 0)).argmax(-1)
         left = int(count * math.cos(math.pi / 2 * (step + 1) / options.steps))
         confidence = torch.log_softmax(logits, -1).gather(-1, drawn[..., None])[..., 0]
-        # a little noise on the confidence keeps variety; it fades out
-        confidence = confidence + options.temperature * (1 - (step + 1) / options.steps) * noise[step, ..., 0] * 2
+        confidence = confidence + options.temperature * options.order_noise * (1 - (step + 1) / options.steps) * noise[step, ..., 0]
         still = tokens == codes
         order = torch.where(still, confidence, torch.full_like(confidence, math.inf)).flatten()
         tokens = torch.where(still, drawn, tokens)

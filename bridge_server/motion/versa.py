@@ -14,8 +14,9 @@ import torch
 
 from bridge_server.audio.activity import speech_activity
 from bridge_server.audio.features import mel_features
-from bridge_server.face import FacePerformance
+from bridge_server.face import FaceOptions, FacePerformance
 from bridge_server.face import perform as perform_face
+from bridge_server.face.emotion import emotions_from_directions
 from bridge_server.text.encoder import load_text_encoder
 from shared import rotations as rot
 from shared import timeline
@@ -169,7 +170,8 @@ class VersaGenerator:
         if not request.face:
             return None
         times = np.arange(max(1, round(seconds * request.fps))) / request.fps
-        return perform_face(audio, times, request.seed, request.transcript or None)
+        options = FaceOptions(emotions=emotions_from_directions(request.directions, times))
+        return perform_face(audio, times, request.seed, request.transcript or None, options)
 
     def _finish(self, body: Motion, request: MotionRequest, directions: list[Direction], face: FacePerformance | None) -> Motion:
         """A body with its face, the face's nods on neck and head, and metadata."""

@@ -24,14 +24,33 @@ def spoken_tokens(audio: Tensor) -> Tensor:
     return torch.stack([torch.from_numpy(speech_activity(a.float().numpy())) for a in audio])
 
 
+def _splice(tokens: Tensor, conditions: Conditions, many: int, count: int, generator: torch.Generator) -> Tensor:
+    """Put directed motion before or after the speech in the first ``count`` of the ``many`` speech sequences, in place.
+
+    :returns: (B, N) bool, the tokens about each splice, where two motions meet that do not fit.
+    """
+    batch, length = tokens.shape[:2]
+    donor = many + torch.randint(batch - many, (count,), generator=generator)
+    cut = torch.randint(length // 5, length - length // 5, (count, 1), generator=generator)
+    position = torch.arange(length)[None]
+    taken = (position < cut) ^ (torch.rand(count, 1, generator=generator) < 0.5)
+    for x in (tokens, conditions.text, conditions.since, conditions.until, conditions.given):
+        where = taken.view(count, length, *[1] * (x.ndim - 2))
+        x[:count] = torch.where(where, x[donor], x[:count])
+    seam = torch.zeros(batch, length, dtype=torch.bool)
+    seam[:count] = (position - cut).abs() < 3
+    return seam
+
+
 def train_audio_branch(
     speech: TokenSet, directed: TokenSet, speech_validation: TokenSet, text: TextBranch, config: BranchConfig, options: RunOptions,
-    batch: int = 32, directed_share: float = 0.4,
+    batch: int = 32, directed_share: float = 0.4, spliced_share: float = 0.25,
 ) -> AudioBranch:
     """Masked-token modelling of performances with their speech; the text branch is frozen.
 
     The paper trains with the fixed sentence alone. Here a share of every batch is directed motion that hears
-    speech which has nothing to do with it: from it the branch learns that directions outlast speech.
+    speech which has nothing to do with it: from it the branch learns that directions outlast speech. Another share is
+    spliced: directed for a while, then speech alone, or the other way round, as takes on a timeline are.
     Layers and token tables start from the text branch's, since both speak the same tokens.
     """
     assert speech.audio is not None and speech_validation.audio is not None
@@ -45,10 +64,14 @@ def train_audio_branch(
     spoken_validation = spoken_tokens(speech_validation.audio)
 
     def loss_of(m: AudioBranch, tokens: Tensor, conditions: Conditions, rows: Tensor, given: Tensor, g: torch.Generator,
-                wrong: float) -> Tensor:
+                wrong: float, seam: Tensor | None = None) -> Tensor:
         d = options.device
         mask = draw_mask((len(tokens), tokens.shape[1], tokens.shape[2]), g)
         hidden = corrupt(tokens, mask, config.codes, g, wrong)
+        if seam is not None:
+            # what lies across a splice is never shown and never asked for
+            hidden = torch.where(seam[..., None], torch.full_like(hidden, config.codes), hidden)
+            mask = mask & ~seam[..., None]
         conditions = conditions.to(d)
         with torch.no_grad():
             # the text branch sees no tokens, only directions: so it is computed once per window when performing
@@ -69,7 +92,8 @@ def train_audio_branch(
         rows = rows + 0.1 * torch.randn(batch, 1, rows.shape[-1], generator=generator)
         heard = torch.rand(batch, 1, generator=generator) > torch.where(torch.arange(batch)[:, None] < many, 0.12, 0.3)
         given = torch.cat((spoken[a], spoken[other])) & heard
-        return loss_of(model, tokens, conditions, rows, given, generator, 0.08), {}
+        seam = _splice(tokens, conditions, many, int(batch * spliced_share), generator)
+        return loss_of(model, tokens, conditions, rows, given, generator, 0.08, seam), {}
 
     @torch.no_grad()
     def validate(m: nn.Module) -> dict[str, float]:
