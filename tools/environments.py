@@ -24,7 +24,8 @@ BRIDGE_ENV: Final = ROOT / ".venv"
 CONSTRAINTS: Final = ROOT / "constraints.txt"
 EXTRAS: Final = ("text", "face", "dev")
 TORCH: Final = "torch==2.13.0"
-CPU_INDEX: Final = "https://download.pytorch.org/whl/cpu"
+TORCH_INDEX: Final = "UNDERSTUDY_TORCH_INDEX"
+"""Environment variable with the address of a package index for torch alone, such as PyTorch's own for the CPU or for CUDA."""
 BLENDER_VERSION: Final = "5.0.1"
 STAMP: Final = "understudy.stamp"
 
@@ -122,17 +123,17 @@ def _installed(folder: Path, name: str) -> str | None:
 def _install_torch() -> bool:
     """torch by its exact version, before anything that would choose one: the CPU build unless one is there already.
 
-    The package index's own Linux build brings gigabytes of CUDA along, so the CPU build is asked for by name first:
-    from the indexes that pip is set up with, then from PyTorch's own.
+    A general package index's Linux build can bring gigabytes of CUDA along, so the CPU build is asked for by name first;
+    ``$UNDERSTUDY_TORCH_INDEX`` decides where it is set.
     """
     if (found := _installed(BRIDGE_ENV, "torch")) and found.partition("+")[0] == TORCH.partition("==")[2]:
         return True
-    print(f"Installing {TORCH} (CPU build)", flush=True)
-    if sys.platform == "linux":
-        if _pip(BRIDGE_ENV, CONSTRAINTS, f"{TORCH}+cpu", quiet=True):
-            return True
-        if _pip(BRIDGE_ENV, CONSTRAINTS, TORCH, "--index-url", CPU_INDEX, quiet=True):
-            return True
+    if index := os.environ.get(TORCH_INDEX):
+        print(f"Installing {TORCH} from the index in {TORCH_INDEX}", flush=True)
+        return _pip(BRIDGE_ENV, CONSTRAINTS, TORCH, "--index-url", index)
+    print(f"Installing {TORCH}", flush=True)
+    if sys.platform == "linux" and _pip(BRIDGE_ENV, CONSTRAINTS, f"{TORCH}+cpu", quiet=True):
+        return True
     return _pip(BRIDGE_ENV, CONSTRAINTS, TORCH)
 
 

@@ -46,7 +46,9 @@ def _mirror() -> str:
     done = subprocess.run(["apt-get", "indextargets", "--format", "$(SITE) $(REPO_URI)"], capture_output=True, text=True)
     uris = [line.split()[-1] for line in done.stdout.splitlines() if line.strip() and "security" not in line]
     debian = [uri for uri in uris if uri.rstrip("/").endswith("debian")]
-    return debian[0] if debian else "http://deb.debian.org/debian"
+    if not debian:
+        raise CannotRun("apt names no Debian archive on this machine")
+    return debian[0]
 
 
 def chroot() -> Path:
