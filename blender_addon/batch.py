@@ -3,14 +3,17 @@
 
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import bpy
 
 from . import jobs, session
 from .shared.errors import UnderstudyError
 
-__all__ = ["Progress", "perform_blocking", "print_progress"]
+if TYPE_CHECKING:
+    from .core.desk import Job
+
+__all__ = ["Progress", "perform_blocking", "print_progress", "wait_for"]
 
 Progress = Callable[[str, float, float | None], None]
 """Called with (stage, fraction in [0, 1], seconds left or None) whenever one of them changes."""
@@ -35,7 +38,11 @@ def perform_blocking(context: bpy.types.Context, progress: Progress | None = Non
     :param progress: called as things go on; an interrupt from the keyboard cancels the job at the bridge.
     :raises UnderstudyError: with the sentence that the panel would show; the file is as it was then.
     """
-    job = jobs.begin(context, character)
+    return wait_for(jobs.begin(context, character), progress)
+
+
+def wait_for(job: "Job", progress: Progress | None = None) -> bpy.types.Action:
+    """Wait for a job that has begun and return its take's action. :raises UnderstudyError: as :func:`perform_blocking`."""
     owner = job.owner
     assert isinstance(owner, jobs.Performance)
     if progress is not None:

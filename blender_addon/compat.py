@@ -6,13 +6,14 @@ Features are tested for, versions are not compared, so that a build between two 
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import bpy
 
 __all__ = [
-    "ActionTarget", "action_curves", "action_targets", "assign_action", "assigned_slot", "has_slots", "has_sound",
-    "new_action", "sequencer_scene", "session_uid", "sound_module", "strip_start", "strips", "window_override",
+    "ActionTarget", "SlotOf", "action_curves", "action_targets", "assign_action", "assigned_slot", "curves_with_slots",
+    "has_slots", "has_sound", "new_action", "sequencer_scene", "session_uid", "slot_of", "sound_module", "store_bytes",
+    "strip_start", "strips", "window_override",
 ]
 
 
@@ -97,6 +98,33 @@ def action_curves(action: Any, slot_identifier: str = "") -> list[Any]:
         return list(action.fcurves)
     return [curve for layer in action.layers for strip in layer.strips for bag in strip.channelbags
             if not slot_identifier or bag.slot.identifier == slot_identifier for curve in bag.fcurves]
+
+
+def store_bytes(block: Any, key: str, content: bytes) -> None:
+    """A custom property of bytes. Over an existing one Blender would keep only what is before the first zero."""
+    if key in block:
+        del block[key]
+    block[key] = content
+
+
+class SlotOf(NamedTuple):
+    """An action and the slot (None before 4.4) that a data-block uses of it."""
+
+    action: Any
+    slot: Any
+
+
+def slot_of(action: Any, identifier: str) -> SlotOf:
+    """The named slot of an action."""
+    return SlotOf(action, action.slots.get(identifier) if has_slots() and identifier else None)
+
+
+def curves_with_slots(action: Any) -> list[tuple[str, Any]]:
+    """Slot identifier ("" before 4.4) and F-curve, of all curves of an action."""
+    if not has_slots():
+        return [("", curve) for curve in action.fcurves]
+    return [(str(bag.slot.identifier), curve) for layer in action.layers for strip in layer.strips
+            for bag in strip.channelbags for curve in bag.fcurves]
 
 
 def assigned_slot(block: Any) -> str:

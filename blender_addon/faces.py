@@ -6,10 +6,11 @@ from typing import Any
 import bpy
 
 from .core.channels import Channel
-from .core.face_shapes import face_values, match_shapes
+from .core.rigs.face_shapes import FaceMap, bones_needed, recognise
+from .core.rigs.mapping import Mapping
 from .shared.motion import Motion
 
-__all__ = ["driven_keys", "face_channels", "meshes_of"]
+__all__ = ["bones_wanted", "driven_keys", "face_channels", "face_of", "meshes_of"]
 
 
 def meshes_of(character: Any) -> list[Any]:
@@ -24,20 +25,33 @@ def meshes_of(character: Any) -> list[Any]:
     return found
 
 
-def driven_keys(character: Any) -> list[tuple[Any, dict[str, tuple[str, ...]]]]:
-    """Shape key blocks with at least one face shape, each once, with the curves of each shape."""
-    found: dict[Any, dict[str, tuple[str, ...]]] = {}
+def driven_keys(character: Any) -> list[tuple[Any, FaceMap]]:
+    """Shape key blocks with at least one face shape, each once, with what drives its shapes."""
+    found: dict[Any, FaceMap] = {}
     for mesh in meshes_of(character):
         key = mesh.data.shape_keys
         if key is None or key in found or key.library is not None:
             continue
-        shapes = match_shapes(block.name for block in key.key_blocks[1:])
-        if shapes:
+        shapes = recognise(block.name for block in key.key_blocks[1:])
+        if shapes.drivers or shapes.visemes:
             found[key] = shapes
     return list(found.items())
 
 
-def face_channels(shapes: dict[str, tuple[str, ...]], motion: Motion) -> list[Channel]:
+def face_of(character: Any) -> FaceMap:
+    """What the shapes of all the character's meshes together can show."""
+    names = [block.name for mesh in meshes_of(character) if mesh.data.shape_keys is not None
+             for block in mesh.data.shape_keys.key_blocks[1:]]
+    return recognise(dict.fromkeys(names))
+
+
+def bones_wanted(character: Any, mapping: Mapping) -> tuple[bool, bool]:
+    """Whether the jaw bone and the eye bones are to show what no shape shows."""
+    jaw, eyes, _ = bones_needed(face_of(character), mapping)
+    return jaw, eyes
+
+
+def face_channels(shapes: FaceMap, motion: Motion) -> list[Channel]:
     """Curves for one shape key block."""
     return [Channel(f'key_blocks["{bpy.utils.escape_identifier(name)}"].value', 0, "Face", values)
-            for name, values in face_values(shapes, motion.face).items()]
+            for name, values in shapes.values(motion.face).items()]

@@ -2,21 +2,28 @@
 """Asking for a performance, and taking it in: what is sent, and who waits for the answer."""
 
 import logging
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import bpy
 
-from . import cast, compat, directions, session, sound, speech, staging
+from . import cast, compat, directions, session, sound, speech, splice, staging, takes
 from .core.desk import Job
 from .shared import timeline
+from .shared.edits import Edit, Lock, Range
 from .shared.errors import UnderstudyError
+from .shared.motion import Motion
 from .shared.requests import MAX_SECONDS, MotionRequest
+from .shared.skeleton import BODY_PARTS, PART_JOINTS
+from .shared.timeline import Direction
 
-__all__ = ["Performance", "begin", "build_request"]
+__all__ = ["JOIN_SECONDS", "Performance", "begin", "begin_edit", "build_request"]
 
 _log = logging.getLogger("understudy.jobs")
+
+JOIN_SECONDS = 0.3
+"""Of a take that is lengthened, how much of its end is made anew."""
 
 
 def _check_character(character: Any) -> None:
@@ -28,15 +35,17 @@ def _check_character(character: Any) -> None:
     cast.mapping_of(character).check()
 
 
-def build_request(context: bpy.types.Context, character: Any) -> MotionRequest:
+def build_request(context: bpy.types.Context, character: Any, start: float | None = None) -> MotionRequest:
     """What the character is asked to perform; nothing in the scene is changed.
 
+    :param start: frame of the first sample, where it is not what the speech or the scene says.
     :raises UnderstudyError: with the first thing that is wrong.
     """
     _check_character(character)
     settings = character.understudy
     rate = cast.fps(context.scene)
-    asked = timeline.check(directions.to_seconds(settings.directions, speech.origin(context, character), rate))
+    asked = timeline.check(directions.to_seconds(
+        settings.directions, speech.origin(context, character) if start is None else start, rate))
     content, name, seconds = sound.read(context, character)
     if content is None and not asked:
         raise UnderstudyError("audio_missing", "There is neither speech nor a direction to perform.",
@@ -51,6 +60,7 @@ def build_request(context: bpy.types.Context, character: Any) -> MotionRequest:
         fps=rate, duration=duration, directions=asked, seed=settings.seed, text_guidance=settings.text_guidance,
         audio_guidance=settings.audio_guidance, amplitude=settings.amplitude, tempo=settings.tempo, energy=settings.energy,
         in_place=settings.root == "in_place", audio_name=name, audio=content,
+        transcript=settings.transcript,
     )
 
 
@@ -62,6 +72,9 @@ class Performance:
     :ivar start: frame of the performance's first frame.
     :ivar action_uid: session uid of the take's action, once applied.
     :ivar applying: called when the result has come, before it is put onto the rig.
+    :ivar stretches: of an edit, what of the take is new; :ivar base_uid: session uid of the action that is edited.
+    :ivar keep_hand_set: hand-set keys stay as they are.
+    :ivar following: seeds of further takes to be performed after this one.
     """
 
     character: int
@@ -70,6 +83,10 @@ class Performance:
     action_uid: int = 0
     ended: bool = False
     applying: Callable[[], None] | None = None
+    stretches: tuple[splice.Stretch, ...] = ()
+    base_uid: int = 0
+    keep_hand_set: bool = True
+    following: tuple[int, ...] = ()
 
     def armature(self) -> Any:
         """The character, or None where it was deleted or another file was loaded."""
@@ -78,6 +95,22 @@ class Performance:
     def action(self) -> Any:
         """The take's action, or None."""
         return next((a for a in bpy.data.actions if compat.session_uid(a) == self.action_uid), None)
+
+    def _apply(self, character: Any, motion: Motion) -> Any:
+        if not self.stretches:
+            return staging.apply_motion(character, motion, self.start, self.facts)
+        takes_of = character.understudy.takes
+        base = next((t for t in takes_of if t.action is not None and compat.session_uid(t.action) == self.base_uid), None)
+        return splice.splice(character, base, motion, self.start, self.stretches, self.facts, keep_hand_set=self.keep_hand_set)
+
+    def _go_on(self, character: Any) -> None:
+        """Ask for the next variation; in the background the caller does that."""
+        if not self.following or bpy.app.background:
+            return
+        try:
+            begin(bpy.context, character, seeds=self.following)
+        except UnderstudyError as error:
+            session.tell(character, error)
 
     def finished(self, job: Job) -> None:
         """Apply the result, as one undo step; or tell what went wrong."""
@@ -90,7 +123,7 @@ class Performance:
                                           "Undo the deletion and press Perform again.")
                 if self.applying is not None:
                     self.applying()
-                action = staging.apply_motion(character, job.motion, self.start, self.facts)
+                action = self._apply(character, job.motion)
             except UnderstudyError as error:
                 job.state, job.error = "failed", error
             except Exception as error:  # the timer must live on, and the artist must hear of it
@@ -101,25 +134,106 @@ class Performance:
             else:
                 self.action_uid = compat.session_uid(action)
                 with compat.window_override():
-                    bpy.ops.ed.undo_push(message="Perform")
+                    bpy.ops.ed.undo_push(message="Perform Again" if self.stretches else "Perform")
+                self._go_on(character)
         cancelled = job.error is not None and job.error.code == "cancelled"
         session.tell(character, None if cancelled else job.error)
 
 
-def begin(context: bpy.types.Context, character: Any = None) -> Job:
-    """Ask for a performance; the job runs on while :func:`.session.pump` is called.
-
-    :raises UnderstudyError: for anything that is wrong before the bridge is asked.
-    """
+def _ready(context: bpy.types.Context, character: Any) -> Any:
     character = character or cast.active(context)
     if character is not None and session.job_of(character) is not None:
         raise UnderstudyError("busy", f"{character.name} is performing already.", "Wait for it, or cancel it first.")
-    request = build_request(context, character)
-    session.tell(character, None)
-    start = speech.origin(context, character)
-    facts = {"seed": request.seed, "directions": timeline.to_json(request.directions), "sound": request.audio_name,
-             "start_frame": start, "fps": request.fps}
-    owner = Performance(compat.session_uid(character), start, facts)
+    return character
+
+
+def _submit(request: MotionRequest, owner: Performance) -> Job:
     job = session.desk().submit(request, owner)
     session.keep_pumping()
     return job
+
+
+def _facts(request: MotionRequest, start: float) -> dict[str, Any]:
+    return {"seed": request.seed, "directions": timeline.to_json(request.directions), "sound": request.audio_name,
+            "start_frame": start, "fps": request.fps}
+
+
+def begin(context: bpy.types.Context, character: Any = None, *, seeds: Sequence[int] = ()) -> Job:
+    """Ask for a performance; the job runs on while :func:`.session.pump` is called.
+
+    :param seeds: perform with the first of these, and (with a window) with the others afterwards.
+    :raises UnderstudyError: for anything that is wrong before the bridge is asked.
+    """
+    character = _ready(context, character)
+    request = build_request(context, character)
+    if seeds:
+        request.seed = seeds[0]
+    session.tell(character, None)
+    start = speech.origin(context, character)
+    return _submit(request, Performance(compat.session_uid(character), start, _facts(request, start), following=tuple(seeds[1:])))
+
+
+def begin_edit(context: bpy.types.Context, character: Any, ranges: Sequence[Range], *, loop: bool = False,
+               duration: float | None = None) -> Job:
+    """Ask for some of the shown take to be made anew.
+
+    :param ranges: seconds from the take's start, and parts; :param loop: make the end flow into the beginning.
+    :param duration: seconds of the result, where it is to be longer than the take.
+    :raises UnderstudyError: for anything that is wrong before the bridge is asked.
+    """
+    character = _ready(context, character)
+    _check_character(character)
+    take = takes.current(character)
+    base = takes.motion_of(take.action if take else None)
+    known = takes.facts_of(take.action)
+    start = float(known.get("start_frame", take.action.frame_start))
+    request = build_request(context, character, start)
+    if base.fps != request.fps:
+        base = base.resample(request.fps)
+    request.duration = max(duration or 0.0, base.duration)
+    request.directions = _clipped(request.directions, request.duration)
+    settings = character.understudy
+    locks = _locks(character, take, base, start, ranges) if settings.keep_hand_set else []
+    request.edit = Edit(base, list(ranges), locks, loop)
+    request.edit.check()
+    session.tell(character, None)
+    facts = {**_facts(request, start), "base": take.action.name, "loop": loop or bool(known.get("loop")),
+             "ranges": [[r.start, r.end, r.part] for r in ranges]}
+    owner = Performance(compat.session_uid(character), start, facts, stretches=_stretches(base, request, ranges, loop),
+                        base_uid=compat.session_uid(take.action), keep_hand_set=settings.keep_hand_set)
+    return _submit(request, owner)
+
+
+def _clipped(asked: list[Direction], seconds: float) -> list[Direction]:
+    """Directions as far as they lie inside the take."""
+    return [replace(d, end=min(d.end, seconds)) for d in asked if d.start < seconds]
+
+
+def _stretches(base: Motion, request: MotionRequest, ranges: Sequence[Range], loop: bool) -> tuple[splice.Stretch, ...]:
+    """What the bridge will make anew, in samples; as :class:`.shared.edits.Edit` says."""
+    rate = base.fps
+    frames = max(len(base), round((request.duration or 0.0) * rate))
+    found = [splice.Stretch(max(0, round(r.start * rate)), min(round(r.end * rate), len(base)), r.part) for r in ranges]
+    if frames > len(base):
+        found.append(splice.Stretch(max(0, round((base.duration - JOIN_SECONDS) * rate)), frames))
+    if loop:
+        seconds = frames / rate
+        found.append(splice.Stretch(max(0, round((seconds - min(1.5, 0.4 * seconds)) * rate)), frames))
+    return tuple(found)
+
+
+def _locks(character: Any, take: Any, base: Motion, start: float, ranges: Sequence[Range]) -> list[Lock]:
+    """Hand-set poses inside the ranges, each for the smallest body part that holds its bones."""
+    bones = splice.joints_of_bones(cast.mapping_of(character))
+    frames: dict[int, set[int]] = {}
+    for path, found in splice.locked_frames(take.action, take.slot).items():
+        bone = path.split('"')[1] if path.startswith("pose.bones") else ""
+        for frame in found:
+            frames.setdefault(round(frame - start), set()).update(bones.get(bone, ()))
+    locks = []
+    for n, joints in sorted(frames.items()):
+        inside = any(round(r.start * base.fps) <= n < round(r.end * base.fps) for r in ranges)
+        if inside and joints and 0 <= n < len(base):
+            parts = [p for p in BODY_PARTS if joints <= set(PART_JOINTS[p])]
+            locks.append(Lock(n / base.fps, min(parts, key=lambda p: len(PART_JOINTS[p]))))
+    return locks

@@ -193,6 +193,8 @@ class UNDERSTUDY_MT_strip(bpy.types.Menu):
             layout.prop(items[0], "part")
             layout.prop(items[0], "colour", text="")
         layout.separator()
+        if len(items) == 1:
+            layout.operator("understudy.perform_strip", icon="FILE_REFRESH").identity = items[0].uuid
         layout.operator("understudy.perform", icon="PLAY")
 
 

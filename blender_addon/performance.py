@@ -8,41 +8,48 @@ import bpy
 from . import cast, compat, session, takes
 from .shared.errors import UnderstudyError
 
-__all__ = ["CLASSES", "draw", "reason_not_to_perform"]
+__all__ = ["CLASSES", "Performing", "draw", "reason_not_to_perform"]
 
 
-class UNDERSTUDY_OT_perform(bpy.types.Operator):
-    """Perform the directions and the speech as a new take (Esc cancels)"""
+class Performing:
+    """Mix-in for operators that begin a job: wait in the background, stay and hear Esc with a window."""
 
-    bl_idname = "understudy.perform"
-    bl_label = "Perform"
     bl_options = {"REGISTER"}
-
     _job_id = ""
     _timer: Any = None
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
         """Whether there is a character that is not performing already."""
-        reason = reason_not_to_perform(context)
+        reason = cls.reason(context)
         if reason:
-            cls.poll_message_set(reason)
+            cls.poll_message_set(reason)  # type: ignore[attr-defined]
         return not reason
+
+    @classmethod
+    def reason(cls, context: bpy.types.Context) -> str:
+        """Why it is greyed, or ""."""
+        return reason_not_to_perform(context)
+
+    def begin(self, context: bpy.types.Context, character: Any) -> Any:
+        """Begin, and return the job."""
+        raise NotImplementedError
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         """In the background: wait for the take. With a window: begin, and come back at once."""
         character = cast.active(context)
         try:
+            job = self.begin(context, character)
+            self._job_id = job.id
             if bpy.app.background:
-                from . import batch
+                from . import batch, jobs
 
-                batch.perform_blocking(context, batch.print_progress, character)
-            else:
-                from . import jobs
-
-                self._job_id = jobs.begin(context, character).id
+                batch.wait_for(job, batch.print_progress)
+                while following := job.owner.following:
+                    job = jobs.begin(context, character, seeds=following)
+                    batch.wait_for(job, batch.print_progress)
         except UnderstudyError as error:
-            return cast.refuse(self, character, error)
+            return cast.refuse(self, character, error)  # type: ignore[arg-type]
         return {"FINISHED"}
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
@@ -58,17 +65,23 @@ class UNDERSTUDY_OT_perform(bpy.types.Operator):
         """Esc cancels; everything else is left to Blender."""
         job = session.desk().jobs.get(self._job_id)
         if job is None or not job.open:
+            character = cast.active(context)
+            # of several variations the next one has begun
+            following = session.job_of(character)
+            if following is not None:
+                self._job_id = following.id
+                return {"PASS_THROUGH"}
             self.cancel(context)
-            error = session.notices.get(compat.session_uid(character)) if (character := cast.active(context)) else None
+            error = session.notices.get(compat.session_uid(character)) if character else None
             if error is not None:
-                self.report({"ERROR"}, str(error))
+                self.report({"ERROR"}, str(error))  # type: ignore[attr-defined]
                 return {"CANCELLED"}
             return {"FINISHED"}
         # while something plays, Esc belongs to the playback
         if event.type == "ESC" and event.value == "PRESS" and not context.screen.is_animation_playing:
             session.desk().cancel(job)
             self.cancel(context)
-            self.report({"INFO"}, "The performance was cancelled")
+            self.report({"INFO"}, "The performance was cancelled")  # type: ignore[attr-defined]
             return {"CANCELLED"}
         return {"PASS_THROUGH"}
 
@@ -77,6 +90,20 @@ class UNDERSTUDY_OT_perform(bpy.types.Operator):
         if self._timer is not None:
             context.window_manager.event_timer_remove(self._timer)
             self._timer = None
+
+
+class UNDERSTUDY_OT_perform(Performing, bpy.types.Operator):
+    """Perform the directions and the speech as a new take, or several (Esc cancels)"""
+
+    bl_idname = "understudy.perform"
+    bl_label = "Perform"
+
+    def begin(self, context: bpy.types.Context, character: Any) -> Any:
+        """One job; the other variations follow it."""
+        from . import jobs
+
+        settings = character.understudy
+        return jobs.begin(context, character, seeds=[(settings.seed + n) % 2**31 for n in range(settings.variations)])
 
 
 def reason_not_to_perform(context: bpy.types.Context) -> str:
@@ -116,6 +143,8 @@ class UNDERSTUDY_OT_cancel(bpy.types.Operator):
 
 def draw(layout: Any, context: bpy.types.Context, character: Any) -> None:
     """The panel's content."""
+    from . import regenerate
+
     settings = character.understudy
     column = layout.column()
     column.use_property_split = True
@@ -135,6 +164,7 @@ def draw(layout: Any, context: bpy.types.Context, character: Any) -> None:
         main = layout.row()
         main.scale_y = 1.5
         main.operator("understudy.perform", icon="PLAY")
+        layout.prop(settings, "variations")
         if reason := reason_not_to_perform(context):
             layout.label(text=reason, icon="INFO")
     else:
@@ -142,6 +172,7 @@ def draw(layout: Any, context: bpy.types.Context, character: Any) -> None:
         row.progress(factor=job.fraction, text=job.label, type="BAR")
         row.operator("understudy.cancel", text="", icon="X")
     takes.draw(layout, context, character)
+    regenerate.draw(layout, context, character)
 
 
 CLASSES = (UNDERSTUDY_OT_perform, UNDERSTUDY_OT_cancel)

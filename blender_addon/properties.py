@@ -10,7 +10,7 @@ from bpy.props import (
 )
 
 from .cast import SceneSettings
-from .directions import DirectionItem
+from .directions import PARTS, DirectionItem
 from .speech import SOURCES
 from .takes import Take
 
@@ -56,6 +56,14 @@ class CharacterSettings(bpy.types.PropertyGroup):
         description="How far a simplified location may stray")
     face_error: FloatProperty(
         name="Face Error", default=0.01, min=0.001, max=0.2, description="How far a simplified face shape may stray")
+    transcript: StringProperty(
+        name="Transcript", description="What is said, if you have it: the lips then follow the words")
+    keep_hand_set: BoolProperty(
+        name="Keep Hand-Set Keys", default=True,
+        description="Keys that you have set or changed stay exactly as they are when a part of the take is performed again")
+    edit_part: EnumProperty(name="Part", items=PARTS, description="What may change in a range that is performed again")
+    variations: IntProperty(
+        name="Variations", default=1, min=1, max=20, description="How many takes to perform one after the other, with seeds that follow")
     takes: CollectionProperty(type=Take)
     take_index: IntProperty(default=-1, min=-1, options={"HIDDEN"})
     own: PointerProperty(type=Take)

@@ -7,7 +7,7 @@ import bpy
 from bpy.app.handlers import persistent
 
 from . import cast, commands, connection, direction_io, directions, exports, log, panels, performance, preferences
-from . import overlay, overlay_mouse, overlay_ops, properties, session, speech, takes
+from . import overlay, overlay_mouse, overlay_ops, properties, regenerate, session, speech, takes
 
 __all__ = ["CLASSES", "register", "unregister"]
 
@@ -22,6 +22,7 @@ CLASSES: tuple[Any, ...] = (
     *takes.CLASSES,
     *properties.CLASSES,
     *performance.CLASSES,
+    *regenerate.CLASSES,
     *exports.CLASSES,
     *overlay_mouse.CLASSES,
     *overlay_ops.CLASSES,

@@ -129,6 +129,8 @@ def draw(layout: Any, context: bpy.types.Context, character: Any) -> None:
             layout.label(text=f"{count} sound strip{'' if count == 1 else 's'}", icon="SOUND" if count else "ERROR")
         else:
             layout.label(text="This Blender was built without sound", icon="ERROR")
+    if settings.sound_source != "NONE":
+        layout.prop(settings, "transcript", icon="TEXT")
 
 
 CLASSES = (UNDERSTUDY_OT_set_audio,)

@@ -4,6 +4,7 @@
 import json
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import bpy
@@ -15,10 +16,11 @@ from .core.face_joints import with_face_joints
 from .core.retarget.options import RetargetOptions, RetargetResult
 from .core.retarget.transfer import retarget
 from .core.rigs.mapping import Mapping
+from .keyframes import mark_generated
 from .shared import rotations as rot
 from .shared.motion import Motion
 
-__all__ = ["apply_motion"]
+__all__ = ["Performed", "apply_motion", "channels_of", "generator_facts"]
 
 _log = logging.getLogger("understudy.staging")
 
@@ -47,6 +49,37 @@ def _channels(character: Any, result: RetargetResult) -> list[Channel]:
     return found
 
 
+@dataclass(frozen=True)
+class Performed:
+    """A motion as channels of one rig.
+
+    :ivar body: the armature object's channels; :ivar faces: shape key blocks with theirs.
+    :ivar limit: the error allowed on a channel's property, in its units.
+    """
+
+    result: RetargetResult
+    mapping: Mapping
+    body: list[Channel]
+    faces: list[tuple[Any, list[Channel]]]
+    limit: Callable[[Channel], float]
+
+
+def channels_of(character: Any, motion: Motion) -> Performed:
+    """Retarget a motion to a character; nothing is changed.
+
+    :raises UnderstudyError: ``rig_unknown`` or what else the retargeting finds.
+    """
+    mapping = cast.mapping_of(character)
+    face_keys = faces.driven_keys(character)
+    jaw, eyes = faces.bones_wanted(character, mapping)
+    # what shapes show, bones must not show a second time
+    options = RetargetOptions(root=character.understudy.root, jaw=jaw, eyes=eyes)
+    result = retarget(with_face_joints(motion), rig_reader.read_rig(character), mapping, options)
+    found = [(key, channels) for key, shapes in face_keys if (channels := faces.face_channels(shapes, motion))]
+    return Performed(result, mapping, _channels(character, result), found,
+                     _limits(character.understudy, mapping, result.scale))
+
+
 def apply_motion(character: Any, motion: Motion, start: float, facts: dict[str, Any]) -> Any:
     """Retarget a motion and write it as a new take, which is then shown. Returns the take's action.
 
@@ -59,24 +92,16 @@ def apply_motion(character: Any, motion: Motion, start: float, facts: dict[str, 
     rate = float(facts.get("fps", motion.fps))
     if motion.fps != rate:
         motion = motion.resample(rate)
-    mapping = cast.mapping_of(character)
-    face_keys = faces.driven_keys(character)
-    shown = {curve for _, shapes in face_keys for curves in shapes.values() for curve in curves}
-    # what shapes show, bones must not show a second time
-    options = RetargetOptions(root=settings.root, jaw="jawOpen" not in shown,
-                              eyes=not any(curve.startswith("eyeLook") for curve in shown))
-    result = retarget(with_face_joints(motion), rig_reader.read_rig(character), mapping, options)
-    body_channels = _channels(character, result)
-    face_curves = [(key, channels) for key, shapes in face_keys if (channels := faces.face_channels(shapes, motion))]
+    performed = channels_of(character, motion)
 
     frames = start + np.arange(len(motion))
     action = compat.new_action(f"{character.name} take {len(settings.takes) + 1}")
     written = [action]
     try:
         body = compat.action_targets(action, character, "OBJECT")
-        _write(settings, body, frames, body_channels, _limits(settings, mapping, result.scale))
+        _write(settings, body, frames, performed.body, performed.limit)
         targets = []
-        for key, channels in face_curves:
+        for key, channels in performed.faces:
             target = compat.action_targets(action, key, "KEY")
             if target.action not in written:
                 written.append(target.action)
@@ -85,8 +110,9 @@ def apply_motion(character: Any, motion: Motion, start: float, facts: dict[str, 
         for one in written:
             one.use_frame_range = True
             one.frame_start, one.frame_end = float(frames[0]), float(frames[-1])
+            mark_generated(one)
         takes.remember_own(character, [key for key, _ in targets])
-        takes.add_take(character, body, targets, motion, {**facts, **_json_safe(motion.metadata)})
+        takes.add_take(character, body, targets, motion, {**facts, **generator_facts(motion.metadata)})
     except BaseException:
         for one in written:
             bpy.data.actions.remove(one)
@@ -94,7 +120,7 @@ def apply_motion(character: Any, motion: Motion, start: float, facts: dict[str, 
     takes.show(character, len(settings.takes) - 1)
     if not settings.seed_locked:
         settings.seed = (settings.seed + 1) % 2**31
-    for note in result.notes:
+    for note in performed.result.notes:
         _log.info("%s: %s", character.name, note)
     return action
 
@@ -124,7 +150,7 @@ def _limits(settings: Any, mapping: Mapping, scale: float) -> Callable[[Channel]
     return limit
 
 
-def _json_safe(metadata: dict[str, Any]) -> dict[str, Any]:
+def generator_facts(metadata: dict[str, Any]) -> dict[str, Any]:
     """What the generator says about itself, without what the request says already."""
     known = {k: v for k, v in metadata.items() if k not in ("directions", "seed", "fps")}
     try:

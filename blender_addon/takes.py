@@ -62,12 +62,13 @@ def remember_own(character: Any, keys: list[Any]) -> None:
             part.slot = compat.assigned_slot(key)
 
 
-def add_take(character: Any, body: compat.ActionTarget, faces: list[tuple[Any, compat.ActionTarget]], motion: "Motion",
+def add_take(character: Any, body: "compat.ActionTarget | compat.SlotOf",
+             faces: "list[tuple[Any, compat.ActionTarget]] | list[tuple[Any, compat.SlotOf]]", motion: "Motion",
              facts: dict[str, Any]) -> Any:
     """Enter a written take into the character's list, with its motion and facts kept on the action."""
     settings = character.understudy
     action = body.action
-    action[MOTION_KEY] = motion.to_bytes()
+    compat.store_bytes(action, MOTION_KEY, motion.to_bytes())
     action[FACTS_KEY] = json.dumps(facts)
     take = settings.takes.add()
     take.name = action.name

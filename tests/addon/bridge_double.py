@@ -30,7 +30,7 @@ from shared.face_curves import ARKIT
 from shared.motion import Motion
 from shared.protocol import Message, error_message
 from shared.requests import MotionRequest, motion_to_buffers
-from shared.skeleton import JOINT_INDEX
+from shared.skeleton import JOINT_INDEX, PART_JOINTS
 from shared.state import BridgeRecord, lock_file, write_record
 from shared.wire import decode, encode
 
@@ -54,6 +54,35 @@ def performance(request: MotionRequest) -> Motion:
     motion.metadata = {"seed": request.seed, "model": "double"}
     motion.rotations = motion.rotations.astype(np.float32)
     return motion
+
+
+def edited(request: MotionRequest) -> Motion:
+    """The base with the elbows, and in full ranges the path, of another performance inside the ranges."""
+    edit = request.edit
+    assert edit is not None
+    count = max(len(edit.base), round((request.duration or 0.0) * request.fps))
+    base = edit.base.take(np.minimum(np.arange(count), len(edit.base) - 1))
+    rotations, translation = base.rotations.copy(), base.translation.copy()
+    ranges = [(r.start, r.end, r.part) for r in edit.ranges]
+    if count > len(edit.base):
+        ranges.append((edit.base.duration - 0.3, count / request.fps, "full"))
+    if edit.loop:
+        ranges.append((base.duration - min(1.5, 0.4 * base.duration), base.duration, "full"))
+    for start, end, part in ranges:
+        inside = slice(round(start * request.fps), round(end * request.fps))
+        joints = [j for j in (JOINT_INDEX["left_elbow"], JOINT_INDEX["left_knee"]) if j in PART_JOINTS[part]]
+        # like the real one it flows out of the base and back into it
+        there = np.arange(count)[inside]
+        ramp = np.clip((there - there[0] + 1) / 12, 0, 1) if there[0] else np.ones(len(there))
+        ramp = ramp * (np.clip((there[-1] + 1 - there) / 12, 0, 1) if there[-1] + 1 < count else 1.0)
+        turn = rot.axis_angle_to_quat(ramp[:, None] * np.array([0.3, 0.8 + 0.1 * request.seed, 0.0]))
+        for joint in joints:
+            rotations[inside, joint] = rot.mul(turn, rotations[inside, joint])
+        if part == "full":
+            translation[inside, 1] += 0.1 * ramp
+    changed = replace(base, rotations=rotations, translation=translation)
+    changed.metadata = {"seed": request.seed, "model": "double"}
+    return changed
 
 
 class BridgeDouble:
@@ -138,7 +167,7 @@ class BridgeDouble:
                 os._exit(9)
             self._stop.set()
         elif self.behaviour == "perform":
-            motion = performance(request)
+            motion = performance(request) if request.edit is None else edited(request)
             for n in range(1, 4):
                 self.send(identity, Message("progress", message.id, {"stage": "body", "fraction": n / 4, "eta": 4.0 - n}))
                 time.sleep(self.pause / 3)

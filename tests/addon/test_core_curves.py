@@ -10,10 +10,8 @@ from hypothesis import strategies as st
 
 from blender_addon.core.channels import EULER_ORDERS, to_axis_angle, to_euler
 from blender_addon.core.face_joints import JAW_OPEN_RADIANS, with_face_joints
-from blender_addon.core.face_shapes import face_values, match_shapes
 from blender_addon.core.simplify import evaluate, simplify
 from blender_addon.shared import rotations as rot
-from blender_addon.shared.face_curves import ARKIT
 from blender_addon.shared.motion import Motion
 from blender_addon.shared.skeleton import JOINT_INDEX
 
@@ -121,18 +119,6 @@ def test_the_error_holds_for_anything(seed: int, frames: int, limit: float) -> N
 def test_a_still_curve_has_two_keys() -> None:
     one, = simplify(np.ones((1, 500, 4)), np.array([0.01]))
     assert list(one.index) == [0, 499] and one.aligned.all()
-
-
-def test_shapes_by_name() -> None:
-    found = match_shapes(["Basis", "$md-$as-$fe-$yn", "jawOpen", "mouthSmile", "EyeBlink_L", "Face.M_browInnerUp", "mouthLeft",
-                          "Jaw_Open", "smile", "R_eyeBlink"])
-    assert found == {
-        "jawOpen": ("jawOpen",), "mouthSmile": ("mouthSmileLeft", "mouthSmileRight"), "EyeBlink_L": ("eyeBlinkLeft",),
-        "Face.M_browInnerUp": ("browInnerUp",), "mouthLeft": ("mouthLeft",), "R_eyeBlink": ("eyeBlinkRight",),
-    }
-    assert set(match_shapes(ARKIT)) == set(ARKIT)
-    values = face_values(found, {"mouthSmileLeft": np.array([0.2]), "mouthSmileRight": np.array([0.6])})
-    assert {k: float(v[0]) for k, v in values.items()} == {"mouthSmile": pytest.approx(0.4)}
 
 
 def test_jaw_and_eye_bones_follow_the_face() -> None:

@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The keys of a curve as arrays, all attributes of them, out of Blender and back; and which of them an artist has set."""
+
+from typing import Any
+
+import bpy
+import numpy as np
+
+from . import compat
+from .core.handwork import marks, pack_marks, unpack_marks
+
+__all__ = ["MARKS_KEY", "Keys", "enum_value", "forget_changes", "hand_set", "mark_generated", "marks_of", "promote_hand_set"]
+
+MARKS_KEY = "understudy_marks"
+_VECTORS = ("co", "handle_left", "handle_right")
+_ENUMS = ("handle_left_type", "handle_right_type", "interpolation", "type", "easing")
+_FLOATS = ("amplitude", "back", "period")
+
+
+def enum_value(property_name: str, identifier: str) -> int:
+    """The number of an enum item of a key."""
+    found: Any = bpy.types.Keyframe.bl_rna.properties[property_name]
+    return int(found.enum_items[identifier].value)
+
+
+class Keys:
+    """K keys: ``co``, ``handle_left``, ``handle_right`` (K, 2), and every other attribute (K,)."""
+
+    def __init__(self, values: dict[str, np.ndarray]) -> None:
+        self.values = values
+
+    @classmethod
+    def read(cls, curve: Any) -> "Keys":
+        """The keys of a curve."""
+        points, count = curve.keyframe_points, len(curve.keyframe_points)
+        values: dict[str, np.ndarray] = {}
+        for names, width, kind in ((_VECTORS, 2, np.float32), (_ENUMS, 1, np.int32), (_FLOATS, 1, np.float32)):
+            for name in names:
+                array = np.empty(count * width, dtype=kind)
+                points.foreach_get(name, array)
+                values[name] = array.reshape(count, 2) if width == 2 else array
+        return cls(values)
+
+    @classmethod
+    def generated(cls, frames: np.ndarray, samples: np.ndarray) -> "Keys":
+        """Linear keys of type GENERATED."""
+        count = len(frames)
+        points = np.stack((frames, samples), axis=1).astype(np.float32)
+        values = {name: points.copy() for name in _VECTORS}
+        for name, item in (("handle_left_type", "FREE"), ("handle_right_type", "FREE"), ("interpolation", "LINEAR"),
+                           ("type", "GENERATED"), ("easing", "AUTO")):
+            values[name] = np.full(count, enum_value(name, item), dtype=np.int32)
+        values |= {name: np.zeros(count, dtype=np.float32) for name in _FLOATS}
+        return cls(values)
+
+    def __len__(self) -> int:
+        return len(self.values["co"])
+
+    @property
+    def frames(self) -> np.ndarray:
+        """(K,) frame numbers."""
+        return self.values["co"][:, 0]
+
+    def keep(self, mask: np.ndarray) -> "Keys":
+        """Those keys for which the mask (K,) holds."""
+        return Keys({name: array[mask] for name, array in self.values.items()})
+
+    def join(self, other: "Keys") -> "Keys":
+        """Both together, in the order of time."""
+        merged = {name: np.concatenate((array, other.values[name])) for name, array in self.values.items()}
+        order = np.argsort(merged["co"][:, 0], kind="stable")
+        return Keys({name: array[order] for name, array in merged.items()})
+
+    def write(self, curve: Any) -> None:
+        """Put these in the place of all keys of a curve."""
+        points = curve.keyframe_points
+        points.clear()
+        points.add(len(self))
+        for name in (*_ENUMS, *_FLOATS, *_VECTORS):
+            points.foreach_set(name, self.values[name].ravel())
+        curve.update()
+
+
+def mark_generated(action: Any) -> None:
+    """Note on the action what its generated keys are now, so that a key that is changed later can be told.
+
+    Blender leaves a key's type as it is when another value is inserted over it, so that the type alone tells too little.
+    """
+    curves = {}
+    generated = enum_value("type", "GENERATED")
+    for slot, curve in compat.curves_with_slots(action):
+        points = curve.keyframe_points
+        co, kinds = np.empty(2 * len(points), np.float32), np.empty(len(points), np.int32)
+        points.foreach_get("co", co)
+        points.foreach_get("type", kinds)
+        co = co.reshape(-1, 2)[kinds == generated]
+        curves[f"{slot}|{curve.data_path}|{curve.array_index}"] = (co[:, 0], marks(co[:, 1]))
+    compat.store_bytes(action, MARKS_KEY, pack_marks(curves))
+
+
+def forget_changes(action: Any, frame: int) -> None:
+    """Note the generated keys of one frame with the values that they have now."""
+    noted = marks_of(action)
+    for slot, curve in compat.curves_with_slots(action):
+        name = f"{slot}|{curve.data_path}|{curve.array_index}"
+        key = next((k for k in curve.keyframe_points if round(k.co[0]) == frame and k.type == "GENERATED"), None)
+        if key is None or name not in noted:
+            continue
+        frames, found = noted[name]
+        others = frames != np.float32(key.co[0])
+        at = int(np.searchsorted(frames[others], key.co[0]))
+        noted[name] = (np.insert(frames[others], at, key.co[0]), np.insert(found[others], at, marks(np.array([key.co[1]]))[0]))
+    compat.store_bytes(action, MARKS_KEY, pack_marks(noted))
+
+
+def promote_hand_set(action: Any) -> None:
+    """Give generated keys that an artist has changed the type KEYFRAME, for everyone to see."""
+    noted = marks_of(action)
+    own = enum_value("type", "KEYFRAME")
+    for slot, curve in compat.curves_with_slots(action):
+        keys = Keys.read(curve)
+        kinds = keys.values["type"]
+        changed = hand_set(keys, noted.get(f"{slot}|{curve.data_path}|{curve.array_index}"))
+        changed &= kinds == enum_value("type", "GENERATED")
+        if changed.any():
+            curve.keyframe_points.foreach_set("type", np.where(changed, own, kinds).astype(np.int32))
+            curve.update()
+
+
+def marks_of(action: Any) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """What :func:`mark_generated` has noted."""
+    block = action.get(MARKS_KEY)
+    return unpack_marks(block) if isinstance(block, bytes) else {}
+
+
+def hand_set(keys: Keys, noted: tuple[np.ndarray, np.ndarray] | None) -> np.ndarray:
+    """(K,) bool: keys of another type than GENERATED, and generated ones whose value has been changed since."""
+    result = keys.values["type"] != enum_value("type", "GENERATED")
+    if noted is None or not len(noted[0]):
+        return result
+    frames, found = noted
+    place = np.clip(np.searchsorted(frames, keys.frames), 0, len(frames) - 1)
+    same = (frames[place] == keys.frames) & (found[place] == marks(keys.values["co"][:, 1]))
+    return result | ~same

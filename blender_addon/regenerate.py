@@ -1,0 +1,216 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Making a part of a take anew: a range, a direction, the end for a loop, more at the end; and the keys that stay.
+
+The result is always a new take; the one before stays beside it.
+"""
+
+from typing import Any
+
+import bpy
+from bpy.props import EnumProperty, FloatProperty, StringProperty
+
+from . import cast, compat, directions, keyframes, session, takes
+from .performance import Performing
+from .shared.edits import Range
+from .shared.errors import UnderstudyError
+
+__all__ = ["CLASSES", "draw", "reason"]
+
+
+def reason(context: bpy.types.Context) -> str:
+    """Why no part of a take can be performed again, or ""."""
+    character = cast.active(context)
+    if character is None:
+        return cast.NO_CHARACTER
+    if session.job_of(character) is not None:
+        return f"{character.name} is performing already"
+    if takes.current(character) is None:
+        return "No take is shown: press Perform first"
+    return ""
+
+
+def _origin(take: Any) -> tuple[float, float]:
+    """First frame of a take, and the frame after its last."""
+    start = float(takes.facts_of(take.action).get("start_frame", take.action.frame_start))
+    return start, float(take.action.frame_end) + 1
+
+
+def chosen_range(context: bpy.types.Context, character: Any) -> tuple[float, float]:
+    """Frames from the preview range, else from the selected directions. :raises UnderstudyError: where there is neither."""
+    scene: Any = context.scene
+    if scene.use_preview_range:
+        return float(scene.frame_preview_start), float(scene.frame_preview_end + 1)
+    found = [d for d in character.understudy.directions if d.selected]
+    if not found:
+        raise UnderstudyError("request_invalid", "No range is chosen.",
+                              "Set a preview range in the timeline (P), or select a direction.")
+    return min(d.start for d in found), max(d.end for d in found)
+
+
+class _OnTake(Performing):
+    @classmethod
+    def reason(cls, context: bpy.types.Context) -> str:
+        """See :func:`reason`."""
+        return reason(context)
+
+
+def _begin_range(context: bpy.types.Context, character: Any, start: float, end: float, part: str) -> Any:
+    from . import jobs
+
+    first, last = _origin(takes.current(character))
+    rate = cast.fps(context.scene)
+    if end <= start or start >= last or end <= first:
+        raise UnderstudyError("request_invalid", f"Frames {start:.0f} to {end:.0f} are not in the take, which has frames "
+                              f"{first:.0f} to {last - 1:.0f}.", "Choose a range inside the take, or extend the take.")
+    return jobs.begin_edit(context, character, [Range((max(start, first) - first) / rate, (min(end, last) - first) / rate, part)])
+
+
+class UNDERSTUDY_OT_perform_range(_OnTake, bpy.types.Operator):
+    """Perform a range of the shown take again, as a new take; all else stays (preview range, else the selected directions)"""
+
+    bl_idname = "understudy.perform_range"
+    bl_label = "Perform Range"
+
+    start: FloatProperty(name="Start", default=-1e6, options={"SKIP_SAVE"}, description="First frame; by default as chosen in the timeline")
+    end: FloatProperty(name="End", default=-1e6, options={"SKIP_SAVE"}, description="The frame after the last one")
+    part: EnumProperty(name="Part", items=directions.PARTS, options={"SKIP_SAVE"}, description="What may change")
+
+    def begin(self, context: bpy.types.Context, character: Any) -> Any:
+        """The given range, or the chosen one."""
+        given = self.end > -1e6
+        start, end = (self.start, self.end) if given else chosen_range(context, character)
+        part = self.part if given or self.properties.is_property_set("part") else character.understudy.edit_part
+        return _begin_range(context, character, start, end, part)
+
+
+class UNDERSTUDY_OT_perform_strip(_OnTake, bpy.types.Operator):
+    """Perform only this direction again, as a new take"""
+
+    bl_idname = "understudy.perform_strip"
+    bl_label = "Perform This"
+
+    identity: StringProperty(options={"HIDDEN", "SKIP_SAVE"})
+
+    def begin(self, context: bpy.types.Context, character: Any) -> Any:
+        """The time and the part of the direction."""
+        settings = character.understudy
+        item = next((d for d in settings.directions if d.uuid == self.identity), None) if self.identity else None
+        if item is None and not self.identity and 0 <= settings.direction_index < len(settings.directions):
+            item = settings.directions[settings.direction_index]
+        if item is None:
+            raise UnderstudyError("direction_invalid", "This direction is gone.", "Choose a direction of the list.")
+        return _begin_range(context, character, item.start, item.end, item.part)
+
+
+class UNDERSTUDY_OT_loop_take(_OnTake, bpy.types.Operator):
+    """Make the end of the shown take flow into its beginning, as a new take"""
+
+    bl_idname = "understudy.loop_take"
+    bl_label = "Make Loop"
+
+    def begin(self, context: bpy.types.Context, character: Any) -> Any:
+        """No range but the end."""
+        from . import jobs
+
+        return jobs.begin_edit(context, character, [], loop=True)
+
+
+class UNDERSTUDY_OT_extend_take(_OnTake, bpy.types.Operator):
+    """Perform on where the shown take ends, as a new take: up to the end of directions and speech"""
+
+    bl_idname = "understudy.extend_take"
+    bl_label = "Extend Take"
+
+    end: FloatProperty(name="End", default=-1e6, options={"SKIP_SAVE"}, description="The frame after the last one; by default where "
+                       "directions or speech end")
+
+    def begin(self, context: bpy.types.Context, character: Any) -> Any:
+        """What comes after the take's last frame."""
+        from . import jobs, sound
+
+        first, last = _origin(takes.current(character))
+        rate = cast.fps(context.scene)
+        end = self.end
+        if end <= -1e6:
+            end = max((d.end for d in character.understudy.directions if d.enabled), default=first)
+            seconds = sound.read(context, character)[2]
+            end = max(end, first + (seconds or 0.0) * rate)
+        if end <= last:
+            raise UnderstudyError("request_invalid", "Neither directions nor speech go on after the take's end.",
+                                  "Lengthen a direction, or give the frame to which the take is to go.")
+        length = (last - first) / rate
+        # the last moments are made anew as well, so that the take does not stand still where it ended
+        begin = Range(max(0.0, length - jobs.JOIN_SECONDS), length)
+        return jobs.begin_edit(context, character, [begin], duration=(end - first) / rate)
+
+
+class UNDERSTUDY_OT_lock_keys(bpy.types.Operator):
+    """Keep the pose at the current frame when the take is performed again (of the selected bones in Pose Mode, else of all)"""
+
+    bl_idname = "understudy.lock_keys"
+    bl_label = "Lock Keys"
+    bl_options = {"REGISTER", "UNDO"}
+
+    unlock: bpy.props.BoolProperty(name="Unlock", description="Let the keys at this frame be performed again")
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        """Whether a take is shown."""
+        character = cast.active(context)
+        if character is None or takes.current(character) is None:
+            cls.poll_message_set("No take is shown: press Perform first")
+            return False
+        return True
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        """Set keys of the type KEYFRAME, or give those there the type GENERATED."""
+        character = cast.active(context)
+        take = takes.current(character)
+        frame = context.scene.frame_current
+        chosen = None
+        if context.mode == "POSE" and context.object == character:
+            chosen = {bone.name for bone in context.selected_pose_bones or ()}
+        count = 0
+        for slot, curve in compat.curves_with_slots(take.action):
+            if take.slot and slot != take.slot or not len(curve.keyframe_points):
+                continue
+            bone = curve.data_path.split('"')[1] if curve.data_path.startswith("pose.bones") else ""
+            if chosen is not None and bone not in chosen:
+                continue
+            there = next((k for k in curve.keyframe_points if round(k.co[0]) == frame), None)
+            if there is None and not self.unlock:
+                there = curve.keyframe_points.insert(frame, curve.evaluate(frame), options={"FAST"})
+            if there is not None:
+                there.type = "GENERATED" if self.unlock else "KEYFRAME"
+                count += 1
+            curve.update()
+        if self.unlock:
+            # what is unlocked counts as generated, with the value that it has now
+            keyframes.forget_changes(take.action, frame)
+        if not count:
+            self.report({"INFO"}, f"There is nothing to {'unlock' if self.unlock else 'lock'} at frame {frame}")
+            return {"CANCELLED"}
+        return {"FINISHED"}
+
+
+def draw(layout: Any, context: bpy.types.Context, character: Any) -> None:
+    """The rows under the takes."""
+    settings = character.understudy
+    if not settings.takes:
+        return
+    row = layout.row(align=True)
+    row.operator("understudy.perform_range", icon="FILE_REFRESH")
+    row.prop(settings, "edit_part", text="")
+    row = layout.row(align=True)
+    row.operator("understudy.perform_strip", text="Direction")
+    row.operator("understudy.extend_take", text="Extend")
+    row.operator("understudy.loop_take", text="Loop")
+    row = layout.row(align=True)
+    row.prop(settings, "keep_hand_set")
+    row.operator("understudy.lock_keys", text="", icon="LOCKED").unlock = False
+    row.operator("understudy.lock_keys", text="", icon="UNLOCKED").unlock = True
+
+
+CLASSES = (
+    UNDERSTUDY_OT_perform_range, UNDERSTUDY_OT_perform_strip, UNDERSTUDY_OT_loop_take, UNDERSTUDY_OT_extend_take, UNDERSTUDY_OT_lock_keys,
+)
