@@ -23,8 +23,10 @@ def _side(name: str) -> str:
     return _LEFT if name.startswith("left") else _RIGHT if name.startswith("right") else _MIDDLE
 
 
-def contact_sheet(motion: Motion, path: str | Path, count: int = 24, columns: int = 12, azimuth: float = 25.0, title: str = "") -> None:
-    """Write a PNG of ``count`` frames; left side blue, right side red, the floor as a line, the active direction above each.
+def contact_sheet(
+    motion: Motion, path: str | Path, count: int = 24, columns: int = 12, azimuth: float = 25.0, title: str = ""
+) -> None:
+    """Write a PNG of ``count`` frames; left blue, right red, the floor as a line, the active direction above each.
 
     :param azimuth: camera angle from the front, degrees; the camera follows the pelvis.
     """
