@@ -18,12 +18,31 @@ from .residual import ResidualBranch
 from .text_branch import TextBranch
 from .tokenizer import PartCoder, Tokenizer
 
-__all__ = ["HELD", "SampleOptions", "WINDOW", "sample"]
+__all__ = ["HELD", "SampleOptions", "Speech", "WINDOW", "sample"]
 
 WINDOW: Final = 72
 """Tokens of a window, as trained."""
 HELD: Final = 20
 """Tokens of a window that are already final and held fixed."""
+
+
+@dataclass
+class Speech:
+    """What is heard over the tokens.
+
+    :ivar rows: (1, 8 N, width) audio features. :ivar given: (N,) bool, where somebody speaks.
+    :ivar conditions: (1, N, G), what the tokens would be asked if nothing but speech drove them.
+    :ivar alone: (N,) bool, where nothing else does.
+    """
+
+    rows: Tensor
+    given: Tensor
+    conditions: Conditions
+    alone: Tensor
+
+    def slice(self, start: int, stop: int) -> Speech:
+        """Tokens ``start`` to ``stop``."""
+        return Speech(self.rows[:, 8 * start:8 * stop], self.given[start:stop], self.conditions.slice(start, stop), self.alone[start:stop])
 
 
 @dataclass
@@ -65,21 +84,24 @@ def _noise(options: SampleOptions, seeds: np.ndarray, first: int, stop: int, gro
 class _Guided:
     """Logits of a window under guidance; the text branch's part that does not change is computed once."""
 
-    def __init__(self, text: TextBranch, audio: AudioBranch | None, conditions: Conditions, rows: Tensor | None, given: Tensor | None,
-                 strength: Tensor, options: SampleOptions) -> None:
+    def __init__(self, text: TextBranch, audio: AudioBranch | None, conditions: Conditions, heard: Speech | None, strength: Tensor,
+                 options: SampleOptions) -> None:
         self.text, self.audio, self.options = text, audio, options
         self.strength = strength[None, :, :, None]
         self.both = Conditions.stack([conditions.without_text(), conditions])
-        if audio is None or rows is None or given is None or not bool(given.any()):
+        if audio is None or heard is None or not bool(heard.given.any()):
             self.audio = None
             return
         n, groups = conditions.given.shape[1:]
         masked = torch.full((2, n, groups), text.config.codes, dtype=torch.long)
         _, layers = text(masked, self.both)
+        # where speech alone drives, the text branch speaks as it would if nothing were directed before or after
+        _, alone = text(masked[:1], heard.conditions)
+        gap = heard.alone[:, None]
         # rows: nothing, text, text and audio
-        self.layers = [torch.stack((x[0], x[1], x[1])) for x in layers]
-        self.rows = rows.expand(3, -1, -1)
-        self.given = torch.stack((torch.zeros_like(given), torch.zeros_like(given), given))
+        self.layers = [torch.stack((x[0], y, y)) for x, a in zip(layers, alone, strict=True) for y in [torch.where(gap, a[0], x[1])]]
+        self.rows = heard.rows.expand(3, -1, -1)
+        self.given = torch.stack((torch.zeros_like(heard.given), torch.zeros_like(heard.given), heard.given))
 
     def __call__(self, tokens: Tensor) -> Tensor:
         """(1, N, G, codes) of tokens (1, N, G)."""
@@ -146,13 +168,13 @@ def _add_levels(tokens: Tensor, residual: ResidualBranch | None, tokenizer: Toke
 def sample(
     text: TextBranch, audio: AudioBranch | None, residual: ResidualBranch | None, tokenizer: Tokenizer,
     conditions: Conditions, strength: np.ndarray, seeds: np.ndarray, options: SampleOptions, *,
-    audio_rows: Tensor | None = None, audio_given: Tensor | None = None, known: Tensor | None = None,
+    speech: Speech | None = None, known: Tensor | None = None,
     tick: Callable[[float], None] = lambda _: None,
     window_done: Callable[[Tensor], None] | None = None,
 ) -> Tensor:
     """Tokens (N, G, L) for conditions (1, N, G): window after window, each holding the end of the one before.
 
-    :param audio_rows: (1, 8 N, width) audio features. :param audio_given: (N,) bool.
+    :param speech: what is heard, or None.
     :param known: (N, G, L) tokens that are held, -1 where to draw; None draws all.
     :param tick: receives the fraction done and may raise to cancel.
     :param window_done: receives the tokens so far (n, G, L) after each window; all of them are final.
@@ -164,10 +186,9 @@ def sample(
     while True:
         stop = min(first + WINDOW, total)
         part = conditions.slice(first, stop)
-        rows = None if audio_rows is None else audio_rows[:, 8 * first:8 * stop]
-        given = None if audio_given is None else audio_given[first:stop]
+        heard = None if speech is None else speech.slice(first, stop)
         force = torch.from_numpy(strength[first:stop])
-        guided = _Guided(text, audio, part, rows, given, force, options)
+        guided = _Guided(text, audio, part, heard, force, options)
         noise = _noise(options, seeds, first, stop, groups, text.config.codes)
         known = result[:, first:stop]
         done = max(first, reached)

@@ -32,12 +32,14 @@ class Plan:
 
     :ivar strength: (N, G) float32, multiplies the text guidance.
     :ivar seeds: (N, G) int64, -1 where the take's seed holds.
-    :ivar spoken: (N,) bool, True where speech drives (no full-body direction).
+    :ivar speech: (1, N, G), the same tokens if nothing but speech drove them.
+    :ivar spoken: (N,) bool, True where nothing is directed and somebody speaks.
     """
 
     conditions: Conditions
     strength: np.ndarray
     seeds: np.ndarray
+    speech: Conditions
     spoken: np.ndarray
 
 
@@ -84,8 +86,7 @@ def plan(
             seeds[span, g] = -1 if d.seed is None else d.seed
     conditions = Conditions(vectors[torch.from_numpy(chosen)][None], torch.from_numpy(since)[None], torch.from_numpy(until)[None],
                             torch.ones(1, tokens, len(groups), dtype=torch.bool))
-    directed = np.zeros(tokens, bool)
-    for d in coarse:
-        if d.part in ("full", "upper"):
-            directed |= (centre >= d.start) & (centre < d.end)
-    return Plan(conditions, strength, seeds, ~directed)
+    alone = vectors[index[SPEECH_SENTENCE]].expand_as(conditions.text).contiguous()
+    far = torch.full_like(conditions.since, 8.0)
+    spoken = (chosen == index[SPEECH_SENTENCE]).all(1) & (since == 8.0).all(1)
+    return Plan(conditions, strength, seeds, Conditions(alone, far, far, conditions.given), spoken)

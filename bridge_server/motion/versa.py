@@ -34,7 +34,7 @@ from .audio_branch import AUDIO_RATE
 from .editing import extended, insert, known_tokens, snap_locks
 from .generator import Audio, Chunk, Report
 from .layering import ease_window
-from .sampler import SampleOptions, sample
+from .sampler import SampleOptions, Speech, sample
 from .scheduling import FINE_PARTS, TOKEN_SECONDS, plan
 from .tokenizer import DOWN_RATE
 from .weights import find_set, load_networks
@@ -140,8 +140,9 @@ class VersaGenerator:
         sample(
             net.text, net.audio if given is not None else None, net.residual, net.tokenizer, made.conditions, made.strength,
             made.seeds, options, tick=tick, known=None if base is None else known_tokens(net.tokenizer, *base, tokens),
-            audio_rows=None if rows is None else torch.from_numpy(rows)[None],
-            audio_given=None if given is None else torch.from_numpy(given), window_done=window_done,
+            speech=None if rows is None or given is None else Speech(
+                torch.from_numpy(rows)[None], torch.from_numpy(given), made.speech, torch.from_numpy(made.spoken)),
+            window_done=window_done,
         )
         return assembler.motion(0, frames).resample(request.fps, count)
 

@@ -24,8 +24,10 @@ def spoken_tokens(audio: Tensor) -> Tensor:
     return torch.stack([torch.from_numpy(speech_activity(a.float().numpy())) for a in audio])
 
 
-def _splice(tokens: Tensor, conditions: Conditions, many: int, count: int, generator: torch.Generator) -> Tensor:
+def _splice(tokens: Tensor, layers: list[Tensor], many: int, count: int, generator: torch.Generator) -> Tensor:
     """Put directed motion before or after the speech in the first ``count`` of the ``many`` speech sequences, in place.
+
+    What the text branch says of each part is spliced too, from where it stood alone, as the sampler does.
 
     :returns: (B, N) bool, the tokens about each splice, where two motions meet that do not fit.
     """
@@ -34,9 +36,8 @@ def _splice(tokens: Tensor, conditions: Conditions, many: int, count: int, gener
     cut = torch.randint(length // 5, length - length // 5, (count, 1), generator=generator)
     position = torch.arange(length)[None]
     taken = (position < cut) ^ (torch.rand(count, 1, generator=generator) < 0.5)
-    for x in (tokens, conditions.text, conditions.since, conditions.until, conditions.given):
-        where = taken.view(count, length, *[1] * (x.ndim - 2))
-        x[:count] = torch.where(where, x[donor], x[:count])
+    for x in (tokens, *layers):
+        x[:count] = torch.where(taken[..., None].to(x.device), x[donor.to(x.device)], x[:count])
     seam = torch.zeros(batch, length, dtype=torch.bool)
     seam[:count] = (position - cut).abs() < 3
     return seam
@@ -63,7 +64,13 @@ def train_audio_branch(
     spoken = spoken_tokens(speech.audio)
     spoken_validation = spoken_tokens(speech_validation.audio)
 
-    def loss_of(m: AudioBranch, tokens: Tensor, conditions: Conditions, rows: Tensor, given: Tensor, g: torch.Generator,
+    @torch.no_grad()
+    def advice(conditions: Conditions) -> list[Tensor]:
+        # the text branch sees no tokens, only directions: so it is computed once per window when performing
+        masked = torch.full(conditions.given.shape, config.codes, dtype=torch.long, device=options.device)
+        return text(masked, conditions.to(options.device))[1]
+
+    def loss_of(m: AudioBranch, tokens: Tensor, layers: list[Tensor], rows: Tensor, given: Tensor, g: torch.Generator,
                 wrong: float, seam: Tensor | None = None) -> Tensor:
         d = options.device
         mask = draw_mask((len(tokens), tokens.shape[1], tokens.shape[2]), g)
@@ -72,12 +79,7 @@ def train_audio_branch(
             # what lies across a splice is never shown and never asked for
             hidden = torch.where(seam[..., None], torch.full_like(hidden, config.codes), hidden)
             mask = mask & ~seam[..., None]
-        conditions = conditions.to(d)
-        with torch.no_grad():
-            # the text branch sees no tokens, only directions: so it is computed once per window when performing
-            _, layers = text(torch.full_like(tokens, config.codes).to(d), conditions)
-        logits = m(hidden.to(d), rows.to(d), given.to(d), layers)
-        return masked_loss(logits, tokens.to(d), mask.to(d))
+        return masked_loss(m(hidden.to(d), rows.to(d), given.to(d), layers), tokens.to(d), mask.to(d))
 
     def step() -> tuple[Tensor, dict[str, float]]:
         assert speech.audio is not None
@@ -92,8 +94,9 @@ def train_audio_branch(
         rows = rows + 0.1 * torch.randn(batch, 1, rows.shape[-1], generator=generator)
         heard = torch.rand(batch, 1, generator=generator) > torch.where(torch.arange(batch)[:, None] < many, 0.12, 0.3)
         given = torch.cat((spoken[a], spoken[other])) & heard
-        seam = _splice(tokens, conditions, many, int(batch * spliced_share), generator)
-        return loss_of(model, tokens, conditions, rows, given, generator, 0.08, seam), {}
+        layers = advice(conditions)
+        seam = _splice(tokens, layers, many, int(batch * spliced_share), generator)
+        return loss_of(model, tokens, layers, rows, given, generator, 0.08, seam), {}
 
     @torch.no_grad()
     def validate(m: nn.Module) -> dict[str, float]:
@@ -105,7 +108,7 @@ def train_audio_branch(
             for start in range(0, len(speech_validation), 64):
                 rows = torch.arange(start, min(start + 64, len(speech_validation)))
                 given = spoken_validation[rows] if hear else torch.zeros_like(spoken_validation[rows])
-                losses.append(loss_of(m, speech_validation.tokens[rows, :, :, 0].long(), speech_validation.conditions(rows, g, 0.0, 0.0),
+                losses.append(loss_of(m, speech_validation.tokens[rows, :, :, 0].long(), advice(speech_validation.conditions(rows, g, 0.0, 0.0)),
                                       speech_validation.audio[rows].float(), given, g, 0.0))
             result[name] = float(torch.stack(losses).mean())
         return result

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import torch
 
-from bridge_server.motion.conditions import Conditions
 from bridge_server.training.audio_stage import _splice, train_audio_branch
 from bridge_server.training.loop import RunOptions
 from bridge_server.training.sequences import TextTable, TokenSet
@@ -25,13 +24,12 @@ def tokens_set(count: int, value: int, audio: bool) -> TokenSet:
 def test_a_splice_takes_tokens_and_directions_together_and_marks_its_seam() -> None:
     g = torch.Generator().manual_seed(0)
     tokens = torch.cat((torch.zeros(6, 20, 2), torch.ones(4, 20, 2))).long()
-    c = Conditions(tokens[..., None].float().expand(-1, -1, -1, 3).clone(), tokens.float(), tokens.float(), tokens.bool())
-    seam = _splice(tokens, c, 6, 4, g)
+    layers = [tokens.float(), 2 * tokens.float()]
+    seam = _splice(tokens, layers, 6, 4, g)
     for row in range(4):
         changes = (tokens[row, 1:, 0] != tokens[row, :-1, 0]).nonzero().flatten() + 1
         assert len(changes) == 1 and seam[row, changes[0] - 2:changes[0] + 3].all() and int(seam[row].sum()) == 5
-    assert torch.equal(c.since, tokens.float()) and torch.equal(c.given, tokens.bool())
-    assert torch.equal(c.text[..., 0], tokens.float())
+    assert torch.equal(layers[0], tokens.float()) and torch.equal(layers[1], 2 * tokens.float())
     assert int(tokens[4:6].sum()) == 0 and not seam[4:].any()
 
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from bridge_server.motion.sampler import HELD, WINDOW, SampleOptions, sample
+from bridge_server.motion.sampler import HELD, WINDOW, SampleOptions, Speech, sample
 from shared.errors import UnderstudyError
 
 from . import nets
@@ -15,8 +15,8 @@ def draw(tokens: int, seed: int = 0, seeds: np.ndarray | None = None, audio: boo
     return sample(
         nets.text_branch(), nets.audio_branch() if audio else None, nets.residual_branch(), nets.tokenizer(), nets.conditions(tokens),
         np.ones((tokens, 2), np.float32), np.full((tokens, 2), -1) if seeds is None else seeds, SampleOptions(seed=seed, steps=4, top=16),
-        audio_rows=torch.randn(1, 8 * tokens, 42, generator=torch.Generator().manual_seed(5)) if audio else None,
-        audio_given=torch.ones(tokens, dtype=torch.bool) if audio else None, **rest)  # type: ignore[arg-type]
+        speech=Speech(torch.randn(1, 8 * tokens, 42, generator=torch.Generator().manual_seed(5)), torch.ones(tokens, dtype=torch.bool),
+                      nets.conditions(tokens, 1), torch.arange(tokens) % 2 == 0) if audio else None, **rest)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("audio", [False, True])

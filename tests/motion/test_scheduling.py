@@ -54,4 +54,11 @@ def test_phase_counts_seconds_from_and_to_the_strips_ends() -> None:
     centre = (n + 0.5) * TOKEN_SECONDS
     assert np.isclose(float(made.conditions.since[0, n, 0]), centre - 1.0)
     assert np.isclose(float(made.conditions.until[0, n, 1]), 3.0 - centre)
-    assert not made.spoken[n] and made.spoken[0]
+    assert not made.spoken.any()
+
+
+def test_where_speech_alone_drives_is_known() -> None:
+    speech = np.array([False] * 5 + [True] * 35)
+    made = plan([Direction(1.0, 3.0, "jumps"), Direction(4.0, 5.0, "waves", "upper")], 40, Letters(), speech=speech)
+    centre = (np.arange(40) + 0.5) * TOKEN_SECONDS
+    assert np.array_equal(made.spoken, speech & ~((centre > 1) & (centre < 3)) & ~((centre > 4) & (centre < 5)))
