@@ -61,4 +61,4 @@ def test_where_speech_alone_drives_is_known() -> None:
     speech = np.array([False] * 5 + [True] * 35)
     made = plan([Direction(1.0, 3.0, "jumps"), Direction(4.0, 5.0, "waves", "upper")], 40, Letters(), speech=speech)
     centre = (np.arange(40) + 0.5) * TOKEN_SECONDS
-    assert np.array_equal(made.spoken, speech & ~((centre > 1) & (centre < 3)) & ~((centre > 4) & (centre < 5)))
+    assert np.array_equal(made.spoken, speech & ~((centre >= 1) & (centre < 3)) & ~((centre >= 4) & (centre < 5)))
