@@ -56,7 +56,7 @@ def wait_for(job: "Job", progress: Progress | None = None) -> bpy.types.Action:
                 shown = now
                 progress(job.stage, job.fraction, job.eta)
     except KeyboardInterrupt:
-        session.desk().cancel(job)
+        session.cancel(job)
         session.pump(STEP_SECONDS)
         raise
     if job.error is not None:

@@ -12,8 +12,8 @@ import bpy
 
 __all__ = [
     "ActionTarget", "SlotOf", "action_curves", "action_targets", "assign_action", "assigned_slot", "curves_with_slots",
-    "has_slots", "has_sound", "new_action", "sequencer_scene", "session_uid", "slot_of", "sound_module", "store_bytes",
-    "strip_start", "strips", "window_override",
+    "existing_target", "has_slots", "has_sound", "new_action", "sequencer_scene", "session_uid", "slot_of", "sound_module",
+    "store_bytes", "strip_start", "strips", "window_override",
 ]
 
 
@@ -90,6 +90,15 @@ def action_targets(action: Any, block: Any, id_type: str) -> ActionTarget:
     if id_type != "OBJECT":
         action = new_action(f"{action.name} {block.name}")
     return ActionTarget(action, None, action.fcurves, action.groups)
+
+
+def existing_target(action: Any, slot_identifier: str) -> ActionTarget:
+    """The place that :func:`action_targets` has made before."""
+    if not has_slots():
+        return ActionTarget(action, None, action.fcurves, action.groups)
+    slot = action.slots[slot_identifier]
+    bag = action.layers[0].strips[0].channelbag(slot, ensure=True)
+    return ActionTarget(action, slot, bag.fcurves, bag.groups)
 
 
 def action_curves(action: Any, slot_identifier: str = "") -> list[Any]:

@@ -5,12 +5,13 @@ from typing import Any
 
 import bpy
 
-from .core.channels import Channel
+from . import compat
+from .core.channels import Channel, escaped
 from .core.rigs.face_shapes import FaceMap, bones_needed, recognise
 from .core.rigs.mapping import Mapping
 from .shared.motion import Motion
 
-__all__ = ["bones_wanted", "driven_keys", "face_channels", "face_of", "meshes_of"]
+__all__ = ["bones_wanted", "driven_keys", "face_channels", "face_of", "key_of", "meshes_of"]
 
 
 def meshes_of(character: Any) -> list[Any]:
@@ -38,6 +39,11 @@ def driven_keys(character: Any) -> list[tuple[Any, FaceMap]]:
     return list(found.items())
 
 
+def key_of(uid: int) -> Any:
+    """The shape key block with a session uid, or None."""
+    return next((key for key in bpy.data.shape_keys if compat.session_uid(key) == uid), None)
+
+
 def face_of(character: Any) -> FaceMap:
     """What the shapes of all the character's meshes together can show."""
     names = [block.name for mesh in meshes_of(character) if mesh.data.shape_keys is not None
@@ -53,5 +59,5 @@ def bones_wanted(character: Any, mapping: Mapping) -> tuple[bool, bool]:
 
 def face_channels(shapes: FaceMap, motion: Motion) -> list[Channel]:
     """Curves for one shape key block."""
-    return [Channel(f'key_blocks["{bpy.utils.escape_identifier(name)}"].value', 0, "Face", values)
+    return [Channel(f'key_blocks["{escaped(name)}"].value', 0, "Face", values)
             for name, values in shapes.values(motion.face).items()]

@@ -8,7 +8,7 @@ from typing import Any
 
 import bpy
 
-from . import cast, compat, directions, session, sound, speech, splice, staging, takes
+from . import cast, compat, directions, session, sound, speech, splice, staging, streaming, takes
 from .core.desk import Job
 from .shared import timeline
 from .shared.edits import Edit, Lock, Range
@@ -87,6 +87,7 @@ class Performance:
     base_uid: int = 0
     keep_hand_set: bool = True
     following: tuple[int, ...] = ()
+    stream: "streaming.Stream | None" = None
 
     def armature(self) -> Any:
         """The character, or None where it was deleted or another file was loaded."""
@@ -112,9 +113,31 @@ class Performance:
         except UnderstudyError as error:
             session.tell(character, error)
 
+    def tick(self, job: Job) -> None:
+        """Show the frames that are final already."""
+        if self.stretches or not job.parts or not streaming.active():
+            return
+        character = self.armature()
+        if character is None:
+            return
+        if self.stream is None:
+            self.stream = streaming.Stream(self.character, self.start)
+        self.stream.tick(character, job.parts)
+
+    def cancelled(self) -> None:
+        """Put back what was shown before."""
+        self.ended = True
+        self._end_stream()
+
+    def _end_stream(self) -> None:
+        if self.stream is not None:
+            self.stream.close()
+            self.stream = None
+
     def finished(self, job: Job) -> None:
         """Apply the result, as one undo step; or tell what went wrong."""
         self.ended = True
+        self._end_stream()
         character = self.armature()
         if job.motion is not None:
             try:

@@ -11,7 +11,7 @@ from . import compat
 from .core.channels import Channel
 from .core.simplify import SparseKeys, simplify
 
-__all__ = ["write_channels", "write_sparse"]
+__all__ = ["Curves", "grow", "write_channels", "write_sparse"]
 
 
 def _enum(property_name: str, identifier: str) -> int:
@@ -45,6 +45,35 @@ def _fill(curve: Any, points: np.ndarray, interpolation: np.ndarray, kinds: np.n
     keys.foreach_set("co", points.ravel())
     keys.foreach_set("interpolation", interpolation)
     keys.foreach_set("type", kinds)
+    curve.update()
+
+
+class Curves:
+    """The curves of one data-block in an action, found by path."""
+
+    def __init__(self, target: compat.ActionTarget) -> None:
+        self.target = target
+        self.known = {(c.data_path, c.array_index): c for c in target.curves}
+
+    def curve(self, channel: Channel) -> Any:
+        """The channel's curve, made where there is none."""
+        key = (channel.data_path, channel.index)
+        if key not in self.known:
+            self.known[key] = self.target.new_curve(channel.data_path, channel.index, channel.group)
+        return self.known[key]
+
+
+def grow(curves: Curves, frames: np.ndarray, channel: Channel) -> None:
+    """Write dense keys over those of an earlier, shorter state of the channel."""
+    curve = curves.curve(channel)
+    points = np.stack((frames, channel.values), axis=1).astype(np.float32)
+    count = len(points)
+    missing = count - len(curve.keyframe_points)
+    if missing > 0:
+        curve.keyframe_points.add(missing)
+    curve.keyframe_points.foreach_set("co", points.ravel())
+    curve.keyframe_points.foreach_set("interpolation", np.full(count, _enum("interpolation", "LINEAR"), dtype=np.int32))
+    curve.keyframe_points.foreach_set("type", np.full(count, _enum("type", "GENERATED"), dtype=np.int32))
     curve.update()
 
 

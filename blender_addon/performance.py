@@ -79,7 +79,7 @@ class Performing:
             return {"FINISHED"}
         # while something plays, Esc belongs to the playback
         if event.type == "ESC" and event.value == "PRESS" and not context.screen.is_animation_playing:
-            session.desk().cancel(job)
+            session.cancel(job)
             self.cancel(context)
             self.report({"INFO"}, "The performance was cancelled")  # type: ignore[attr-defined]
             return {"CANCELLED"}
@@ -137,7 +137,7 @@ class UNDERSTUDY_OT_cancel(bpy.types.Operator):
         """Give the job up."""
         job = session.job_of(cast.active(context))
         if job is not None:
-            session.desk().cancel(job)
+            session.cancel(job)
         return {"FINISHED"}
 
 

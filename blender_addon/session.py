@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from .core.link import BridgeLink
     from .shared.state import BridgeRecord
 
-__all__ = ["Owner", "desk", "job_of", "notices", "pump", "shutdown", "source_root", "tell"]
+__all__ = ["Owner", "cancel", "desk", "job_of", "notices", "pump", "shutdown", "source_root", "tell"]
 
 _log = logging.getLogger("understudy.session")
 
@@ -43,8 +43,14 @@ class Owner(Protocol):
 
     character: int
 
+    def tick(self, job: "Job") -> None:
+        """Called on the main thread again and again while the job is open."""
+
+    def cancelled(self) -> None:
+        """Called on the main thread, once, when the job was given up here."""
+
     def finished(self, job: "Job") -> None:
-        """Called on the main thread, once, when the job has ended in any way."""
+        """Called on the main thread, once, when the job has ended in any other way."""
 
 
 def source_root() -> Path | None:
@@ -121,6 +127,17 @@ def pump(wait: float = 0.0) -> None:
     for job in _desk.wait(wait) if wait else _desk.poll():
         if job.owner is not None:
             job.owner.finished(job)  # type: ignore[attr-defined]
+    for job in list(_desk.jobs.values()):
+        if job.owner is not None:
+            job.owner.tick(job)  # type: ignore[attr-defined]
+
+
+def cancel(job: "Job") -> None:
+    """Give a job up."""
+    if job.open:
+        desk().cancel(job)
+        if job.owner is not None:
+            job.owner.cancelled()  # type: ignore[attr-defined]
 
 
 def _tick() -> float | None:
@@ -165,5 +182,7 @@ def shutdown() -> None:
         held, _desk = _desk, None
         for job in list(held.jobs.values()):
             held.cancel(job)
+            if job.owner is not None:
+                job.owner.cancelled()  # type: ignore[attr-defined]
         held.link.stop()
     notices.clear()

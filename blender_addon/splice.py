@@ -201,12 +201,14 @@ def splice(character: Any, base: Any, motion: Motion, start: float, stretches: S
     settings = character.understudy
     if base is None or base.action is None:
         raise UnderstudyError("not_found", "The take that was to be changed is gone.", "Press Perform again.")
-    performed = staging.channels_of(character, motion)
-    bones = joints_of_bones(performed.mapping)
+    setup = staging.Setup.of(character)
+    performed = setup.perform(motion)
+    bones = joints_of_bones(setup.mapping)
+    limit_of = staging.limits(settings, setup.mapping, performed.result.scale)
     reach = max(2, round(REACH_SECONDS * motion.fps))
-    rows = [(character, base.action, base.slot, performed.body, performed.limit)]
+    rows = [(character, base.action, base.slot, performed.body, limit_of)]
     for part in base.parts:
-        channels = next((found for key, found in performed.faces if key == part.key), [])
+        channels = next((f for uid, f in performed.faces if part.key is not None and uid == compat.session_uid(part.key)), [])
         rows.append((part.key, part.action, part.slot, channels, lambda _: settings.face_error))
     copies: dict[Any, Any] = {}
     previous = motion_length(base.action)

@@ -11,16 +11,18 @@ import bpy
 import numpy as np
 
 from . import cast, compat, faces, keys, rig_reader, takes
-from .core.channels import Channel, rotation_channels
+from .core.channels import Channel, escaped, rotation_channels
 from .core.face_joints import with_face_joints
 from .core.retarget.options import RetargetOptions, RetargetResult
+from .core.retarget.rig import RigRest
 from .core.retarget.transfer import retarget
+from .core.rigs.face_shapes import FaceMap
 from .core.rigs.mapping import Mapping
 from .keyframes import mark_generated
 from .shared import rotations as rot
 from .shared.motion import Motion
 
-__all__ = ["Performed", "apply_motion", "channels_of", "generator_facts"]
+__all__ = ["Performed", "Setup", "apply_motion", "generator_facts", "limits"]
 
 _log = logging.getLogger("understudy.staging")
 
@@ -29,55 +31,65 @@ LEG_SHARE = 0.2
 """Of the allowed error, for what carries the feet."""
 
 
-def _channels(character: Any, result: RetargetResult) -> list[Channel]:
-    found: list[Channel] = []
-    by_mode: dict[str, list[int]] = {}
-    for k, bone in enumerate(result.bones):
-        path, mode = f'pose.bones["{bpy.utils.escape_identifier(bone)}"].', character.pose.bones[bone].rotation_mode
-        found += rotation_channels(path, bone, mode, result.rotations[:, k])
-    for bone, values in result.locations.items():
-        path = f'pose.bones["{bpy.utils.escape_identifier(bone)}"].location'
-        found += [Channel(path, n, bone, values[:, n]) for n in range(3)]
-    # what makes a control rig obey these controls (FK instead of IK) holds for the whole take
-    found += [Channel(path, 0, "Rig Settings", np.full(len(result), value)) for path, value in result.properties.items()]
-    if result.object_location is not None:
-        rest = np.array(character.location)
-        found += [Channel("location", n, "Object Transforms", rest[n] + result.object_location[:, n]) for n in range(3)]
-    if result.object_rotation is not None:
-        own = np.array(character.matrix_basis.to_quaternion())
-        found += rotation_channels("", "Object Transforms", character.rotation_mode, rot.mul(own, result.object_rotation))
-    return found
-
-
 @dataclass(frozen=True)
 class Performed:
     """A motion as channels of one rig.
 
-    :ivar body: the armature object's channels; :ivar faces: shape key blocks with theirs.
-    :ivar limit: the error allowed on a channel's property, in its units.
+    :ivar body: the armature object's channels; :ivar faces: session uids of shape key blocks, with theirs.
     """
 
     result: RetargetResult
-    mapping: Mapping
     body: list[Channel]
-    faces: list[tuple[Any, list[Channel]]]
-    limit: Callable[[Channel], float]
+    faces: list[tuple[int, list[Channel]]]
 
 
-def channels_of(character: Any, motion: Motion) -> Performed:
-    """Retarget a motion to a character; nothing is changed.
+@dataclass(frozen=True)
+class Setup:
+    """All that is to be known of a character to retarget to it, as plain data: :meth:`perform` may run on any thread."""
 
-    :raises UnderstudyError: ``rig_unknown`` or what else the retargeting finds.
-    """
-    mapping = cast.mapping_of(character)
-    face_keys = faces.driven_keys(character)
-    jaw, eyes = faces.bones_wanted(character, mapping)
-    # what shapes show, bones must not show a second time
-    options = RetargetOptions(root=character.understudy.root, jaw=jaw, eyes=eyes)
-    result = retarget(with_face_joints(motion), rig_reader.read_rig(character), mapping, options)
-    found = [(key, channels) for key, shapes in face_keys if (channels := faces.face_channels(shapes, motion))]
-    return Performed(result, mapping, _channels(character, result), found,
-                     _limits(character.understudy, mapping, result.scale))
+    rig: RigRest
+    mapping: Mapping
+    options: RetargetOptions
+    bone_modes: dict[str, str]
+    object_mode: str
+    object_location: np.ndarray
+    object_rotation: np.ndarray
+    shapes: list[tuple[int, FaceMap]]
+
+    @classmethod
+    def of(cls, character: Any) -> "Setup":
+        """Read a character. :raises UnderstudyError: ``rig_unknown``."""
+        mapping = cast.mapping_of(character)
+        jaw, eyes = faces.bones_wanted(character, mapping)
+        # what shapes show, bones must not show a second time
+        options = RetargetOptions(root=character.understudy.root, jaw=jaw, eyes=eyes)
+        return cls(
+            rig_reader.read_rig(character), mapping, options, {b.name: b.rotation_mode for b in character.pose.bones},
+            character.rotation_mode, np.array(character.location), np.array(character.matrix_basis.to_quaternion()),
+            [(compat.session_uid(key), face) for key, face in faces.driven_keys(character)])
+
+    def perform(self, motion: Motion) -> Performed:
+        """Retarget a motion. :raises UnderstudyError: what the retargeting finds."""
+        result = retarget(with_face_joints(motion), self.rig, self.mapping, self.options)
+        found = [(uid, channels) for uid, shapes in self.shapes if (channels := faces.face_channels(shapes, motion))]
+        return Performed(result, self._body(result), found)
+
+    def _body(self, result: RetargetResult) -> list[Channel]:
+        found: list[Channel] = []
+        for k, bone in enumerate(result.bones):
+            found += rotation_channels(f'pose.bones["{escaped(bone)}"].', bone, self.bone_modes[bone], result.rotations[:, k])
+        for bone, values in result.locations.items():
+            path = f'pose.bones["{escaped(bone)}"].location'
+            found += [Channel(path, n, bone, values[:, n]) for n in range(3)]
+        # what makes a control rig obey these controls (FK instead of IK) holds for the whole take
+        found += [Channel(path, 0, "Rig Settings", np.full(len(result), value)) for path, value in result.properties.items()]
+        if result.object_location is not None:
+            places = self.object_location + result.object_location
+            found += [Channel("location", n, "Object Transforms", places[:, n]) for n in range(3)]
+        if result.object_rotation is not None:
+            turns = rot.mul(self.object_rotation, result.object_rotation)
+            found += rotation_channels("", "Object Transforms", self.object_mode, turns)
+        return found
 
 
 def apply_motion(character: Any, motion: Motion, start: float, facts: dict[str, Any]) -> Any:
@@ -92,16 +104,19 @@ def apply_motion(character: Any, motion: Motion, start: float, facts: dict[str, 
     rate = float(facts.get("fps", motion.fps))
     if motion.fps != rate:
         motion = motion.resample(rate)
-    performed = channels_of(character, motion)
+    setup = Setup.of(character)
+    performed = setup.perform(motion)
+    limit = limits(settings, setup.mapping, performed.result.scale)
 
     frames = start + np.arange(len(motion))
     action = compat.new_action(f"{character.name} take {len(settings.takes) + 1}")
     written = [action]
     try:
         body = compat.action_targets(action, character, "OBJECT")
-        _write(settings, body, frames, performed.body, performed.limit)
+        _write(settings, body, frames, performed.body, limit)
         targets = []
-        for key, channels in performed.faces:
+        for uid, channels in performed.faces:
+            key = faces.key_of(uid)
             target = compat.action_targets(action, key, "KEY")
             if target.action not in written:
                 written.append(target.action)
@@ -133,7 +148,7 @@ def _write(settings: Any, target: compat.ActionTarget, frames: np.ndarray, chann
         keys.write_channels(target, frames, channels)
 
 
-def _limits(settings: Any, mapping: Mapping, scale: float) -> Callable[[Channel], float]:
+def limits(settings: Any, mapping: Mapping, scale: float) -> Callable[[Channel], float]:
     """The error allowed on each property, in its own units."""
     # an angle at the hip is a way at the foot, and a foot that stands must not swim
     legs = {bone for slot in LEG_SLOTS for bone in mapping.bones(slot)}

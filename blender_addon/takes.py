@@ -13,7 +13,7 @@ from .shared.errors import UnderstudyError
 if TYPE_CHECKING:
     from .shared.motion import Motion
 
-__all__ = ["CLASSES", "Take", "add_take", "assign", "current", "draw", "motion_of", "remember_own", "show"]
+__all__ = ["CLASSES", "Take", "add_take", "assign", "current", "draw", "forget_own", "motion_of", "remember_own", "show"]
 
 MOTION_KEY = "understudy_motion"
 FACTS_KEY = "understudy_take"
@@ -60,6 +60,13 @@ def remember_own(character: Any, keys: list[Any]) -> None:
             part.key = key
             part.action = key.animation_data.action if key.animation_data else None
             part.slot = compat.assigned_slot(key)
+
+
+def forget_own(character: Any) -> None:
+    """The inverse of :func:`remember_own`, where no take came of it."""
+    if not character.understudy.takes:
+        _clear(character.understudy.own)
+        character.understudy.own_stored = False
 
 
 def add_take(character: Any, body: "compat.ActionTarget | compat.SlotOf",

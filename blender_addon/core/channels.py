@@ -13,7 +13,7 @@ import numpy as np
 
 from ..shared import rotations as rot
 
-__all__ = ["EULER_ORDERS", "Channel", "rotation_channels", "to_axis_angle", "to_euler"]
+__all__ = ["EULER_ORDERS", "Channel", "escaped", "rotation_channels", "to_axis_angle", "to_euler"]
 
 EULER_ORDERS: Final[dict[str, tuple[int, int, int, bool]]] = {
     # the axes in order of turning, and whether they are an odd permutation
@@ -30,6 +30,11 @@ class Channel:
     index: int
     group: str
     values: np.ndarray
+
+
+def escaped(name: str) -> str:
+    """A name as it stands between quotes in a data path, as ``bpy.utils.escape_identifier`` writes it."""
+    return name.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("\t", "\\t")
 
 
 def to_euler(quaternions: np.ndarray, order: str) -> np.ndarray:

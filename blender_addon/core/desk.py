@@ -36,6 +36,7 @@ class Job:
     :ivar fraction: of the whole job, [0, 1].
     :ivar eta: seconds left as the bridge estimates, or None.
     :ivar final_frames: how many frames from the start are final already.
+    :ivar parts: these frames, as they came, one after the other.
     """
 
     request: MotionRequest
@@ -46,6 +47,7 @@ class Job:
     fraction: float = 0.0
     eta: float | None = None
     final_frames: int = 0
+    parts: list[Motion] = field(default_factory=list)
     motion: Motion | None = None
     error: UnderstudyError | None = None
     began: float = field(default_factory=time.monotonic)
@@ -150,6 +152,16 @@ class Desk:
         _log.warning("job %s failed: %s", job.id, error)
         job.state, job.error = ("cancelled" if error.code == "cancelled" else "failed"), error
 
+    def _keep(self, job: Job, message: Message, first: int) -> None:
+        """Append the frames of a chunk that are not there yet; the final result does not depend on them."""
+        try:
+            part = motion_from_message(message)
+        except UnderstudyError as error:
+            _log.warning("job %s: a chunk was left out: %s", job.id, error)
+            return
+        known = sum(len(p) for p in job.parts)
+        job.parts.append(part.slice(known - first, len(part)))
+
     def _on_message(self, message: Message) -> None:
         job = self.jobs.get(message.id)
         if job is None or not job.open:
@@ -165,7 +177,10 @@ class Desk:
         elif message.type == "chunk":
             rotations = message.buffers.get("rotations")
             if rotations is not None:
-                job.final_frames = max(job.final_frames, int(message.body["first_frame"]) + len(rotations))
+                first, end = int(message.body["first_frame"]), int(message.body["first_frame"]) + len(rotations)
+                if first <= sum(len(p) for p in job.parts) < end:
+                    self._keep(job, message, first)
+                job.final_frames = max(job.final_frames, end)
         elif message.type == "result":
             try:
                 job.motion = motion_from_message(message)

@@ -91,6 +91,9 @@ class BridgeDouble:
     def __init__(self, behaviour: str = "perform", token: str = "secret", pause: float = 0.0) -> None:
         self.behaviour = behaviour
         self.pause = pause
+        self.hold = threading.Event()
+        """Cleared, a result waits after its chunk until this is set."""
+        self.hold.set()
         self.requests: list[MotionRequest] = []
         self.seen: list[str] = []
         self.context = zmq.Context()
@@ -173,6 +176,7 @@ class BridgeDouble:
                 time.sleep(self.pause / 3)
             body, buffers = motion_to_buffers(motion.slice(0, len(motion) // 2))
             self.send(identity, Message("chunk", message.id, {**body, "first_frame": 0}, buffers))
+            self.hold.wait(60)
             body, buffers = motion_to_buffers(motion)
             self.done[message.id] = Message("result", message.id, body, buffers)
             self.send(identity, self.done[message.id])

@@ -1,0 +1,217 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Frames appear while the rest is still being made: in an action that goes away again when the take is there.
+
+Retargeting runs on a thread, on plain data; only keys are written here, a few milliseconds at a time. The unfinished
+action is marked and is never saved, and where an undo brings one back, it is put away.
+"""
+
+import logging
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+import bpy
+import numpy as np
+from bpy.app.handlers import persistent
+
+from . import compat, faces, keys, takes
+from .core.channels import Channel
+from .shared.errors import UnderstudyError
+from .shared.motion import Motion
+from .staging import Performed, Setup
+
+__all__ = ["Stream", "active", "add_handlers", "remove_handlers"]
+
+_log = logging.getLogger("understudy.streaming")
+
+MARK = "understudy_unfinished"
+BUDGET_SECONDS = 0.008
+PAUSE_SECONDS = 0.25
+
+in_background = False
+"""Whether frames are shown without a window as well; for tests."""
+_streams: "list[Stream]" = []
+
+
+def active() -> bool:
+    """Whether there is someone to see frames appear."""
+    return in_background or not bpy.app.background
+
+
+def _joined(parts: list[Motion]) -> Motion:
+    result = parts[0]
+    for part in parts[1:]:
+        result = result.concatenate(part)
+    return result
+
+
+class Stream:
+    """The unfinished action of one job.
+
+    :param character: session uid of the armature; :param start: frame of the first sample.
+    """
+
+    def __init__(self, character: int, start: float) -> None:
+        self.character, self.start = character, start
+        self.shown_frames = 0
+        self._setup: Setup | None = None
+        self._pool = ThreadPoolExecutor(1, "understudy-stream")
+        self._future: Future[Performed] | None = None
+        self._asked = 0
+        self._last = 0.0
+        self._work: Iterator[None] | None = None
+        self._actions: dict[int, int] = {}
+        """Session uid of the animated data-block -> session uid of its unfinished action."""
+        self._former: dict[int, tuple[int, str]] = {}
+        self._remembered = False
+        self._given_up = False
+        _streams.append(self)
+
+    def tick(self, character: Any, parts: list[Motion]) -> None:
+        """Go on for at most :data:`BUDGET_SECONDS` on this thread."""
+        if self._given_up:
+            return
+        try:
+            self._advance(character, parts)
+        except UnderstudyError as error:
+            # what is wrong is told when the whole performance is put onto the rig
+            _log.info("frames are not shown early: %s", error)
+            self._given_up = True
+
+    def _advance(self, character: Any, parts: list[Motion]) -> None:
+        if self._work is not None:
+            until = time.perf_counter() + BUDGET_SECONDS
+            for _ in self._work:
+                if time.perf_counter() > until:
+                    return
+            self._work = None
+            self._last = time.monotonic()
+        elif self._future is not None:
+            if self._future.done():
+                performed, self._future = self._future.result(), None
+                self._work = self._write(character, performed)
+        else:
+            known = sum(len(p) for p in parts)
+            if known > self._asked and time.monotonic() - self._last >= PAUSE_SECONDS:
+                self._setup = self._setup or Setup.of(character)
+                self._asked = known
+                setup, so_far = self._setup, list(parts)
+                self._future = self._pool.submit(lambda: setup.perform(_joined(so_far)))
+
+    def _blocks(self, character: Any, performed: Performed) -> list[tuple[Any, str, list[Channel]]]:
+        found = [(character, "OBJECT", performed.body)]
+        return found + [(key, "KEY", channels) for uid, channels in performed.faces if (key := faces.key_of(uid)) is not None]
+
+    def _begin(self, character: Any, performed: Performed) -> None:
+        """Make the action and put it onto the rig."""
+        blocks = self._blocks(character, performed)
+        if not character.understudy.own_stored:
+            takes.remember_own(character, [block for block, kind, _ in blocks if kind == "KEY"])
+            self._remembered = True
+        action = compat.new_action(f"{character.name} performing")
+        action[MARK] = True
+        action.use_fake_user = False
+        for block, kind, _channels in blocks:
+            data = block.animation_data
+            former = data.action if data else None
+            self._former[compat.session_uid(block)] = (compat.session_uid(former) if former else 0, compat.assigned_slot(block))
+            target = compat.action_targets(action, block, kind)
+            target.action[MARK] = True
+            self._actions[compat.session_uid(block)] = compat.session_uid(target.action)
+            compat.assign_action(block, target.action, target.slot.identifier if target.slot else "")
+
+    def _write(self, character: Any, performed: Performed) -> Iterator[None]:
+        """Write all keys; pauses after every curve. Nothing of Blender's is kept over a pause."""
+        if not self._actions:
+            self._begin(character, performed)
+            yield
+        count = len(performed.result)
+        frames = self.start + np.arange(count)
+        for uid, channels in [(self.character, performed.body), *performed.faces]:
+            n = 0
+            while n < len(channels):
+                curves = self._curves(uid)
+                if curves is None:
+                    return  # undone, or another file: the take comes at the end all the same
+                until = time.perf_counter() + BUDGET_SECONDS / 2
+                while n < len(channels) and time.perf_counter() < until:
+                    keys.grow(curves, frames, channels[n])
+                    n += 1
+                yield
+        self.shown_frames = count
+
+    def _curves(self, uid: int) -> "keys.Curves | None":
+        action = next((a for a in bpy.data.actions if compat.session_uid(a) == self._actions.get(uid)), None)
+        block = next((b for b in (*bpy.data.objects, *bpy.data.shape_keys) if compat.session_uid(b) == uid), None)
+        if action is None or block is None:
+            return None
+        return keys.Curves(compat.existing_target(action, compat.assigned_slot(block)))
+
+    def withdraw(self) -> None:
+        """Put back what was assigned before, and delete the unfinished action."""
+        for uid, action_uid in self._actions.items():
+            block = next((b for b in (*bpy.data.objects, *bpy.data.shape_keys) if compat.session_uid(b) == uid), None)
+            data = block.animation_data if block is not None else None
+            if block is None or data is None or data.action is None or compat.session_uid(data.action) != action_uid:
+                continue  # the artist has assigned something else meanwhile
+            former_uid, slot = self._former[uid]
+            former = next((a for a in bpy.data.actions if compat.session_uid(a) == former_uid), None)
+            compat.assign_action(block, former, slot)
+        wanted = set(self._actions.values())
+        for action in [a for a in bpy.data.actions if compat.session_uid(a) in wanted]:
+            bpy.data.actions.remove(action)
+        character = next((o for o in bpy.data.objects if compat.session_uid(o) == self.character), None)
+        if self._remembered and character is not None:
+            takes.forget_own(character)
+        self._actions, self._former, self._remembered, self._work = {}, {}, False, None
+        # what was shown is shown again with the next frames
+        self._asked = self.shown_frames = 0
+
+    def close(self) -> None:
+        """Withdraw, and end the thread."""
+        self.withdraw()
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        if self in _streams:
+            _streams.remove(self)
+
+
+@persistent
+def _before_save(*_arguments: Any) -> None:
+    """An unfinished action does not go into a file."""
+    for stream in _streams:
+        stream.withdraw()
+
+
+@persistent
+def _put_away(*_arguments: Any) -> None:
+    """After an undo or loading: an unfinished action that belongs to no job is put away."""
+    live = {uid for stream in _streams for uid in stream._actions.values()}
+    actions: Any = bpy.data.actions
+    objects: Any = bpy.data.objects
+    lost = [a for a in actions if MARK in a and compat.session_uid(a) not in live]
+    if not lost:
+        return
+    for owner in objects:
+        if owner.type == "ARMATURE" and owner.animation_data is not None and owner.animation_data.action in lost:
+            takes.show(owner, owner.understudy.take_index)
+            takes.forget_own(owner)
+    for action in lost:
+        actions.remove(action)
+
+
+_HANDLERS = (("save_pre", _before_save), ("undo_post", _put_away), ("redo_post", _put_away), ("load_post", _put_away))
+
+
+def add_handlers() -> None:
+    """Hear of saving, undo and loading."""
+    for name, function in _HANDLERS:
+        getattr(bpy.app.handlers, name).append(function)
+
+
+def remove_handlers() -> None:
+    """The inverse of :func:`add_handlers`."""
+    for name, function in _HANDLERS:
+        found = getattr(bpy.app.handlers, name)
+        if function in found:
+            found.remove(function)
