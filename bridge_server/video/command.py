@@ -45,6 +45,9 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--convention", default="mimicmotion", choices=("mimicmotion", "echomimic", "wan"),
                         help="how the pose film is drawn (mimicmotion)")
     parser.add_argument("--composite", action="store_true", help="leave the points of the head out of the pose track's files")
+    parser.add_argument("--bank", nargs="?", const="", metavar="FILE.npz",
+                        help="give the pose track's files the fine movement of a relation bank (the shipped one)")
+    parser.add_argument("--weights", default="starter", help="whose tokens the bank links (starter)")
     parser.add_argument("--list", action="store_true", help="list the renderers, what they need, and whether they run here")
     parser.set_defaults(run=run)
 
@@ -106,10 +109,24 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"note: {note}", file=sys.stderr)
     if not arguments.permission:
         print("note: No permission for the photograph was stated (--permission); the film's metadata says so.", file=sys.stderr)
-    _track_files(arguments, result.track)
+    _track_files(arguments, _with_bank(arguments, request, result.track))
     print(f"{result.frames / result.fps:.2f} s of film ({result.frames} frames at {result.fps:g} fps, {result.track.width}x"
           f"{result.track.height}) in {time.monotonic() - began:.2f} s: {result.path}")
     return 0
+
+
+def _with_bank(arguments: argparse.Namespace, request: Any, track: Any) -> Any:
+    if arguments.bank is None:
+        return track
+    from bridge_server.pose_track.bank import Bank, enliven
+    from bridge_server.pose_track.bank_build import Tokens
+    from bridge_server.video.film import cut
+
+    bank, tokens = Bank.load(arguments.bank or None), Tokens(arguments.weights)
+    if bank.tokenizer != tokens.digest:
+        print("note: The bank was made with another tokenizer, so its segments are chosen by fit alone.", file=sys.stderr)
+        return enliven(track, bank)
+    return enliven(track, bank, tokens.codes(cut(request)[0]))
 
 
 def _track_files(arguments: argparse.Namespace, track: Any) -> None:

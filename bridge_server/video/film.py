@@ -24,7 +24,7 @@ from shared import __version__
 from shared.errors import UnderstudyError
 from shared.motion import Motion
 
-__all__ = ["FilmRequest", "FilmResult", "make_film"]
+__all__ = ["FilmRequest", "FilmResult", "cut", "make_film"]
 
 SEGMENT_SECONDS: Final = 2.0
 MAX_SIDE: Final = 4096
@@ -88,7 +88,7 @@ def _size(request: FilmRequest, photo: tuple[int, int]) -> tuple[int, int]:
     return width, height
 
 
-def _cut(request: FilmRequest) -> tuple[Motion, Camera | None]:
+def cut(request: FilmRequest) -> tuple[Motion, Camera | None]:
     """The asked range at the film's rate."""
     motion, camera = request.motion, request.camera
     if not 1 <= request.fps <= 120:
@@ -158,7 +158,7 @@ def make_film(request: FilmRequest, renderer: Renderer, report: Report) -> FilmR
         raise UnderstudyError("file_missing", f"There is no folder {request.out.parent}.", "Make it, or choose another place.")
     photo = load_photo(request.photo)
     width, height = _size(request, photo.size)
-    motion, camera = _cut(request)
+    motion, camera = cut(request)
     notes: list[str] = []
     sound = None
     seconds = len(motion) / request.fps
