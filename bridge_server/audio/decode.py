@@ -10,7 +10,7 @@ from typing import Final
 import av
 import numpy as np
 
-from bridge_server.motion.generator import Audio
+from bridge_server.audio.sound import Audio
 from shared.errors import UnderstudyError
 from shared.requests import MAX_SECONDS
 

@@ -11,7 +11,8 @@ from typing import Any, Final
 import numpy as np
 
 from bridge_server.audio.decode import decode
-from bridge_server.motion.generator import Audio, load
+from bridge_server.audio.sound import Audio
+from bridge_server.motion.generator import load
 from bridge_server.motion.weights import find_set, read_card
 from bridge_server.training.clips import Clip, read_set
 from bridge_server.training.speech_set import read_wav

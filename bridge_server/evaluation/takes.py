@@ -13,7 +13,8 @@ from typing import Final
 import numpy as np
 from tqdm import tqdm
 
-from bridge_server.motion.generator import Audio, Generator
+from bridge_server.audio.sound import Audio
+from bridge_server.motion.generator import Generator
 from bridge_server.motion.weights import find_set, read_card
 from shared.motion import Motion
 from shared.requests import MotionRequest

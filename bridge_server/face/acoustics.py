@@ -15,7 +15,7 @@ from typing import Final
 import numpy as np
 from scipy.signal import resample_poly
 
-from bridge_server.motion.generator import Audio
+from bridge_server.audio.sound import Audio
 
 __all__ = ["HOP", "MELS", "RATE", "Acoustics", "analyse", "log_mel", "mono16", "sample"]
 

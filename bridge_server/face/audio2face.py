@@ -19,7 +19,7 @@ import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
 from bridge_server.face.acoustics import RATE, mono16
-from bridge_server.motion.generator import Audio
+from bridge_server.audio.sound import Audio
 from shared.errors import UnderstudyError
 from shared.face_curves import ARKIT_INDEX
 

@@ -37,7 +37,7 @@ from bridge_server.face.visemes import (
     arpabet_visemes,
     opening,
 )
-from bridge_server.motion.generator import Audio
+from bridge_server.audio.sound import Audio
 from shared.errors import UnderstudyError
 
 __all__ = ["alignment_errors", "evaluate", "frame_accuracy", "test_utterances"]

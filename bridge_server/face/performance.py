@@ -21,7 +21,7 @@ from bridge_server.face.mouth import (
     scale_jaw,
 )
 from bridge_server.face.prosody import Prosody, bumps, find_prosody, noise
-from bridge_server.motion.generator import Audio
+from bridge_server.audio.sound import Audio
 from shared import rotations as rot
 from shared.face_curves import ARKIT, ARKIT_INDEX
 

@@ -14,7 +14,7 @@ from bridge_server.face import recogniser
 from bridge_server.face.acoustics import HOP, Acoustics, mono16
 from bridge_server.face.mouth import Segment
 from bridge_server.face.visemes import VISEME_INDEX, VISEMES, arpabet_visemes
-from bridge_server.motion.generator import Audio
+from bridge_server.audio.sound import Audio
 
 __all__ = ["Phonemes", "agreement", "decode", "find", "phone_loop", "split_shapes", "vote"]
 

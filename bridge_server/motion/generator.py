@@ -4,38 +4,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Any, Final, Protocol
 
-import numpy as np
-
+from bridge_server.audio.sound import Audio
 from shared.errors import UnderstudyError
 from shared.motion import Motion
 from shared.requests import MotionRequest
 
-__all__ = ["DEFAULT", "ENTRY_POINT_GROUP", "Audio", "Chunk", "Generator", "Report", "available", "load"]
+__all__ = ["DEFAULT", "ENTRY_POINT_GROUP", "Chunk", "Generator", "Report", "available", "load"]
 
 ENTRY_POINT_GROUP: Final = "understudy.generators"
 DEFAULT: Final = "versa"
-
-
-@dataclass(frozen=True)
-class Audio:
-    """Decoded speech.
-
-    :ivar samples: (N,) float32, mono, in [-1, 1].
-    :ivar rate: samples per second, 16,000 everywhere in the bridge.
-    """
-
-    samples: np.ndarray
-    rate: int = 16_000
-
-    @property
-    def duration(self) -> float:
-        """Seconds."""
-        return len(self.samples) / self.rate
 
 
 class Report(Protocol):

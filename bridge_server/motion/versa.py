@@ -14,6 +14,7 @@ import torch
 
 from bridge_server.audio.activity import speech_activity
 from bridge_server.audio.features import mel_features
+from bridge_server.audio.sound import Audio
 from bridge_server.face import FaceOptions, FacePerformance
 from bridge_server.face import perform as perform_face
 from bridge_server.face.emotion import emotions_from_directions
@@ -32,7 +33,7 @@ from .assembly import Assembler, FineLayer
 from .attributes import stay_in_place
 from .audio_branch import AUDIO_RATE
 from .editing import extended, insert, known_tokens, snap_locks
-from .generator import Audio, Chunk, Report
+from .generator import Chunk, Report
 from .layering import ease_window
 from .sampler import SampleOptions, Speech, sample
 from .scheduling import FINE_PARTS, TOKEN_SECONDS, plan

@@ -21,7 +21,7 @@ import numpy as np
 
 from bridge_server.face import acoustics as ac
 from bridge_server.face import align
-from bridge_server.motion.generator import Audio
+from bridge_server.audio.sound import Audio
 from bridge_server.text.encoder import TextEncoder, load_text_encoder
 from shared.errors import UnderstudyError
 from shared.timeline import Direction

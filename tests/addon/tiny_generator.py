@@ -6,7 +6,8 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from bridge_server.motion.generator import Audio, Chunk, Report
+from bridge_server.audio.sound import Audio
+from bridge_server.motion.generator import Chunk, Report
 from shared.motion import Motion
 from shared.requests import MotionRequest
 

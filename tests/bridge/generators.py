@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from bridge_server.motion.generator import Audio, Chunk, Report
+from bridge_server.audio.sound import Audio
+from bridge_server.motion.generator import Chunk, Report
 from shared.errors import UnderstudyError
 from shared.motion import Motion
 from shared.requests import MotionRequest

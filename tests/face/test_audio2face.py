@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from bridge_server.face.audio2face import WINDOW, Audio2Face, solve_bounded
-from bridge_server.motion.generator import Audio
+from bridge_server.audio.sound import Audio
 from shared.errors import UnderstudyError
 
 pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")

@@ -9,7 +9,7 @@ import pytest
 from bridge_server.face import FaceOptions, perform, perform_face
 from bridge_server.face.mouth import Segment
 from bridge_server.face.visemes import CLOSED_OPENING, opening
-from bridge_server.motion.generator import Audio
+from bridge_server.audio.sound import Audio
 from shared.face_curves import ARKIT
 
 RATE = 16_000

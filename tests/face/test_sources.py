@@ -16,7 +16,7 @@ from bridge_server.face.evaluate import test_utterances as make_utterances
 from bridge_server.face.phonemes import decode
 from bridge_server.face.training.speakers import from_espeak, label_rows
 from bridge_server.face.visemes import CLOSED_OPENING, opening
-from bridge_server.motion.generator import Audio
+from bridge_server.audio.sound import Audio
 from shared.errors import UnderstudyError
 
 EXAMPLES = Path(__file__).parents[2] / "examples"

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from bridge_server.motion import versa
-from bridge_server.motion.generator import Audio
+from bridge_server.audio.sound import Audio
 from bridge_server.motion.weights import save_network, write_card
 from shared import rotations as rot
 from shared.edits import Edit, Lock, Range

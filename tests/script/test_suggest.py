@@ -12,7 +12,7 @@ import pytest
 
 from bridge_server.audio.decode import decode
 from bridge_server.face import align
-from bridge_server.motion.generator import Audio
+from bridge_server.audio.sound import Audio
 from bridge_server.script import suggest, words_with_times
 from bridge_server.script.suggest import _clauses, _table
 from shared import timeline
