@@ -288,6 +288,18 @@ _DEFINITIONS: Final = """\
 """
 
 
+_AGAIN: Final = """\
+### Doing it again
+
+    understudy evaluate --data DATA --folder RUN --speech RUN/speech
+
+`DATA` holds the motion sets and `speech/jfk.wav`; `RUN` keeps the judge and the performances, row by row, so that the
+command goes on where it stopped. `--split val` measures on the validation splits while weights are developed, `--quick N`
+on a few clips, `--ablations DIR` adds the sets in a folder, and `--pictures DIR` draws contact sheets of a fixed list of
+directions instead of measuring.
+"""
+
+
 def markdown(report: dict[str, Any]) -> str:
     """The generator's section."""
     s, e = report["setup"], report["setup"]["evaluator"]
@@ -330,7 +342,8 @@ R-precision by chance, under the same rule for repeated captions: {chance}. Mult
 
 ### How it is measured
 
-{_DEFINITIONS}"""
+{_DEFINITIONS}
+{_AGAIN}"""
 
 
 def write(report: dict[str, Any], folder: Path) -> tuple[Path, Path]:
