@@ -2,15 +2,15 @@
 # Everything is in tools/dev.py, which also runs without make: python tools/dev.py demo
 #
 #   make demo [AUDIO=my.wav] [DIRECTIONS=my.json] [CHARACTER=my.blend] [BLENDER=/path/to/blender] [OUT=folder] [SEED=7]
-#   make test [ARGS="-k wire"]     make test-all     make addon     make bench     make ui     make weights DATA=folder     make clean
+#   make test [ARGS="-k wire"]     make test-all     make addon     make bench     make ui     make film [PHOTO=me.jpg]     make weights DATA=folder     make clean
 
 PYTHON ?= python3
 ifeq ($(OS),Windows_NT)
   PYTHON := py -3.11
 endif
 
-export AUDIO DIRECTIONS CHARACTER BLENDER OUT SEED GENERATOR DATA FOLDER
+export AUDIO DIRECTIONS CHARACTER BLENDER OUT SEED GENERATOR PHOTO DATA FOLDER
 
-.PHONY: demo test test-all addon bench ui weights clean
-demo test test-all addon bench ui weights clean:
+.PHONY: demo test test-all addon bench ui film weights clean
+demo test test-all addon bench ui film weights clean:
 	@$(PYTHON) tools/dev.py $@ $(ARGS)

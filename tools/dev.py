@@ -4,7 +4,7 @@
 
     python tools/dev.py demo [--audio my.wav] [--directions my.json] [--character my.blend] [--blender /path/to/blender]
     python tools/dev.py test [pytest arguments]
-    python tools/dev.py test-all | addon | bench | ui | weights | clean
+    python tools/dev.py test-all | addon | bench | ui | film | weights | clean
 
 The environments are made under .venv and .venv-blender on first use and updated when constraints.txt changes.
 """
@@ -92,6 +92,11 @@ def ui(arguments: list[str]) -> int:
     return run([str(python), "tools/ui.py", *arguments], UNDERSTUDY_BLENDER_PYTHON=str(blender))
 
 
+def film(arguments: list[str]) -> int:
+    """A ten second film of a portrait with the demo's speech: out/film."""
+    return run([str(env.ensure_bridge()), "-X", "utf8", "tools/film.py", *arguments])
+
+
 def weights(arguments: list[str]) -> int:
     """Train the starter weights again: DATA=folder [FOLDER=runs/starter] [--device cuda --bf16]; resumes where it stopped."""
     data = os.environ.get("DATA") or str(env.ROOT.parent / "shared" / "data")
@@ -117,7 +122,8 @@ def clean(arguments: list[str]) -> int:
     return 0
 
 
-COMMANDS = {"demo": demo, "test": test, "test-all": test_all, "addon": addon, "bench": bench, "ui": ui, "weights": weights, "clean": clean}
+COMMANDS = {"demo": demo, "test": test, "test-all": test_all, "addon": addon, "bench": bench, "ui": ui, "film": film,
+            "weights": weights, "clean": clean}
 
 
 def main(arguments: list[str]) -> int:

@@ -144,6 +144,17 @@ def _generators() -> Iterator[Finding]:
             )
 
 
+def _renderers() -> Iterator[Finding]:
+    from bridge_server.video import renderers
+
+    for item in renderers.describe_all():
+        default = " (the default)" if item.name == renderers.DEFAULT else ""
+        if item.runs_here:
+            yield Finding("film renderers", GOOD, f"{item.name}{default}: {item.summary}")
+        else:
+            yield Finding("film renderers", NOTE, f"{item.name}{default} cannot run here: {item.why_not}", item.needs)
+
+
 def _weights() -> Iterator[Finding]:
     from bridge_server.motion import weights
     from bridge_server.text.encoder import load_text_encoder
@@ -233,6 +244,7 @@ def examine(state_dir: Path) -> Iterator[Finding]:
         ("packages", _packages),
         ("devices", _devices),
         ("generators", _generators),
+        ("film renderers", _renderers),
         ("weights", _weights),
         ("folders", lambda: _folders(state_dir)),
         ("bridge", lambda: _bridge(state_dir)),

@@ -186,7 +186,9 @@ def enliven(track: PoseTrack, bank: Bank, codes: np.ndarray | None = None, *, co
     flat, wanted = _described(bank.segments, weight, speed), _described(windows, weight, speed)
     chosen, fit = [], []
     for n in range(len(windows)):
-        index = np.arange(len(flat)) if codes is None or len(codes) == 0 else bank.of(int(codes[min((n * HOP + HOP // 2) // TOKEN, len(codes) - 1)]))
+        index = np.arange(len(flat))
+        if codes is not None and len(codes):
+            index = bank.of(int(codes[min((n * HOP + HOP // 2) // TOKEN, len(codes) - 1)]))
         distance = ((flat[index] - wanted[n]) ** 2).sum(1)
         # always the same number, the last repeated where a token has few
         best = np.argsort(distance, kind="stable")[np.minimum(np.arange(_CANDIDATES), len(index) - 1)]

@@ -158,7 +158,8 @@ def test_a_range_and_a_rate(tmp_path: Path, performance: Motion, photo_path: Pat
 
 
 @pytest.mark.parametrize(("change", "code"), [
-    ({"out": "film.gif"}, "unsupported"), ({"out": "no/such/film.mp4"}, "file_missing"), ({"start": 0.4, "seconds": 3.0}, "request_invalid"),
+    ({"out": "film.gif"}, "unsupported"), ({"out": "no/such/film.mp4"}, "file_missing"),
+    ({"start": 0.4, "seconds": 3.0}, "request_invalid"),
     ({"size": (8000, 20)}, "request_invalid"), ({"fps": 0.0}, "request_invalid"), ({"audio": "none.wav"}, "file_missing"),
     ({"photo": "none.png"}, "file_missing"),
 ])
