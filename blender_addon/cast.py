@@ -64,14 +64,12 @@ def mapping_of(character: Any) -> "Mapping":
     """
     bones = character.data.bones
     uid = compat.session_uid(character)
-    made_from = hash(tuple(b.name for b in bones))
+    made_from = hash((character.understudy.bone_map, *(b.name for b in bones)))
     kept = _mappings.get(uid)
     if kept is None or kept[0] != made_from:
-        from . import rig_reader
-        from .core.rigs.detect import detect
+        from . import bone_map
 
-        rig = rig_reader.read_rig(character)
-        kept = (made_from, detect(rig.names, rig.parents, rig))
+        kept = (made_from, bone_map.make_mapping(character))
         _mappings[uid] = kept
     return kept[1]
 

@@ -21,9 +21,10 @@ __all__ = ["CLASSES", "draw", "write_motion", "write_take"]
 RIG_SUFFIXES = (".fbx", ".glb")
 
 
-def write_motion(motion: "Motion", path: Path) -> None:
+def write_motion(motion: "Motion", path: Path, *, amass: bool = False) -> None:
     """Write by suffix: ``.npz`` (Understudy's own) or ``.bvh``. A file appears under its name only when complete.
 
+    :param amass: write the npz as AMASS does (SMPL-X, Z up), for other programs.
     :raises UnderstudyError: ``unsupported`` for another suffix, ``file_invalid`` where the file cannot be written.
     """
     suffix = path.suffix.lower()
@@ -31,7 +32,11 @@ def write_motion(motion: "Motion", path: Path) -> None:
         raise UnderstudyError("unsupported", f"Motion cannot be written as {suffix or 'a file without suffix'}.",
                               "Choose a name that ends in .npz or .bvh.")
     try:
-        if suffix == ".npz":
+        if suffix == ".npz" and amass:
+            from .shared.formats.amass import write_amass
+
+            write_amass(motion, path)
+        elif suffix == ".npz":
             motion.save(path)
         else:
             from .shared.formats.bvh import write_bvh
@@ -150,6 +155,7 @@ class UNDERSTUDY_OT_export_motion(bpy.types.Operator, ExportHelper):
     check_extension = None  # type: ignore[assignment]
     filepath: StringProperty(subtype="FILE_PATH")
     filter_glob: StringProperty(default="*.npz;*.bvh", options={"HIDDEN"})
+    amass: BoolProperty(name="As AMASS", description="Write the npz as AMASS does (SMPL-X, Z up), for other programs")
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
@@ -165,7 +171,7 @@ class UNDERSTUDY_OT_export_motion(bpy.types.Operator, ExportHelper):
         character = cast.active(context)
         path = Path(bpy.path.abspath(self.filepath))
         try:
-            write_motion(takes.motion_of(takes.current(character).action), path)
+            write_motion(takes.motion_of(takes.current(character).action), path, amass=self.amass)
         except UnderstudyError as error:
             return cast.refuse(self, character, error)
         self.report({"INFO"}, f"Wrote {path.name}")
@@ -174,6 +180,7 @@ class UNDERSTUDY_OT_export_motion(bpy.types.Operator, ExportHelper):
 
 def draw(layout: Any, context: bpy.types.Context, character: Any) -> None:
     """The panel's content."""
+    layout.operator("understudy.import_motion", icon="IMPORT")
     layout.operator("understudy.export_motion", icon="EXPORT")
     layout.operator("understudy.export_character", icon="OUTLINER_OB_ARMATURE")
 

@@ -7,6 +7,7 @@ from typing import Any
 import bpy
 
 from . import cast, compat, connection, directions, exports, performance, session, speech
+from .bone_map import UNDERSTUDY_PT_bone_map
 
 __all__ = ["CLASSES"]
 
@@ -88,7 +89,7 @@ class UNDERSTUDY_PT_performance(_OfCharacter, bpy.types.Panel):
 class UNDERSTUDY_PT_export(_OfCharacter, bpy.types.Panel):
     """Files."""
 
-    bl_label = "Export"
+    bl_label = "Import and Export"
     bl_options = {"DEFAULT_CLOSED"}
 
     def draw(self, context: bpy.types.Context) -> None:
@@ -97,5 +98,5 @@ class UNDERSTUDY_PT_export(_OfCharacter, bpy.types.Panel):
 
 
 CLASSES = (
-    UNDERSTUDY_PT_main, UNDERSTUDY_PT_speech, UNDERSTUDY_PT_directions, UNDERSTUDY_PT_performance, UNDERSTUDY_PT_export,
+    UNDERSTUDY_PT_main, UNDERSTUDY_PT_bone_map, UNDERSTUDY_PT_speech, UNDERSTUDY_PT_directions, UNDERSTUDY_PT_performance, UNDERSTUDY_PT_export,
 )

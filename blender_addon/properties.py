@@ -56,6 +56,7 @@ class CharacterSettings(bpy.types.PropertyGroup):
         description="How far a simplified location may stray")
     face_error: FloatProperty(
         name="Face Error", default=0.01, min=0.001, max=0.2, description="How far a simplified face shape may stray")
+    bone_map: StringProperty(options={"HIDDEN"}, description="The bone map as edited by hand, in the form of its file; empty: recognised")
     transcript: StringProperty(
         name="Transcript", description="What is said, if you have it: the lips then follow the words")
     keep_hand_set: BoolProperty(
@@ -75,6 +76,7 @@ class WindowSettings(bpy.types.PropertyGroup):
 
     show_strips: BoolProperty(
         name="Show Directions", default=True, description="Draw the directions over the Timeline and the Dope Sheet")
+    show_fingers: BoolProperty(name="Fingers", description="Show the fingers in the bone map")
 
 
 _OWNERS: tuple[tuple[Any, Any], ...] = (

@@ -6,7 +6,7 @@ from typing import Any
 import bpy
 from bpy.app.handlers import persistent
 
-from . import cast, commands, connection, direction_io, directions, exports, log, panels, performance, preferences
+from . import bone_map, cast, commands, connection, direction_io, directions, exports, imports, log, panels, performance, preferences
 from . import overlay, overlay_mouse, overlay_ops, properties, regenerate, session, speech, streaming, takes
 
 __all__ = ["CLASSES", "register", "unregister"]
@@ -16,6 +16,7 @@ CLASSES: tuple[Any, ...] = (
     *preferences.CLASSES,
     *connection.CLASSES,
     *cast.CLASSES,
+    *bone_map.CLASSES,
     *speech.CLASSES,
     *directions.CLASSES,
     *direction_io.CLASSES,
@@ -24,6 +25,7 @@ CLASSES: tuple[Any, ...] = (
     *performance.CLASSES,
     *regenerate.CLASSES,
     *exports.CLASSES,
+    *imports.CLASSES,
     *overlay_mouse.CLASSES,
     *overlay_ops.CLASSES,
     *panels.CLASSES,

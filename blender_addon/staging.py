@@ -133,7 +133,7 @@ def apply_motion(character: Any, motion: Motion, start: float, facts: dict[str, 
             bpy.data.actions.remove(one)
         raise
     takes.show(character, len(settings.takes) - 1)
-    if not settings.seed_locked:
+    if "seed" in facts and not settings.seed_locked:
         settings.seed = (settings.seed + 1) % 2**31
     for note in performed.result.notes:
         _log.info("%s: %s", character.name, note)
