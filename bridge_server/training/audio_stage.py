@@ -108,7 +108,8 @@ def train_audio_branch(
             for start in range(0, len(speech_validation), 64):
                 rows = torch.arange(start, min(start + 64, len(speech_validation)))
                 given = spoken_validation[rows] if hear else torch.zeros_like(spoken_validation[rows])
-                losses.append(loss_of(m, speech_validation.tokens[rows, :, :, 0].long(), advice(speech_validation.conditions(rows, g, 0.0, 0.0)),
+                layers = advice(speech_validation.conditions(rows, g, 0.0, 0.0))
+                losses.append(loss_of(m, speech_validation.tokens[rows, :, :, 0].long(), layers,
                                       speech_validation.audio[rows].float(), given, g, 0.0))
             result[name] = float(torch.stack(losses).mean())
         return result
