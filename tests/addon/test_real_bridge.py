@@ -18,6 +18,7 @@ import pytest
 from blender_addon.core.bridge_process import BridgeCommand, pid_alive
 from blender_addon.core.desk import Desk, Job
 from blender_addon.core.link import BridgeLink
+from blender_addon.shared.edits import Edit, Lock, Range
 from blender_addon.shared.requests import MotionRequest
 from blender_addon.shared.state import read_record
 from blender_addon.shared.timeline import Direction
@@ -70,6 +71,18 @@ def test_perform_cancel_and_perform_again(desk: Desk) -> None:
     assert again.state == "done" and time.monotonic() - began < 20
     record = read_record()
     assert record is not None and Path(desk.link.log_path).is_file()
+
+
+def test_a_part_of_a_take_goes_there_and_back(desk: Desk) -> None:
+    first = run(desk, desk.submit(walk()))
+    assert first.motion is not None and sum(len(p) for p in first.parts) == first.final_frames == 10
+    base = first.motion
+    request = MotionRequest(directions=[Direction(0.0, 2.0, "walks")], duration=2.0, seed=4,
+                            edit=Edit(base, [Range(0.5, 1.5, "left_arm")], [Lock(0.2)]))
+    again = run(desk, desk.submit(request))
+    assert again.state == "done" and again.motion is not None, again.error
+    changed = np.abs(again.motion.rotations - base.rotations).max(axis=(1, 2)) > 1e-4
+    assert np.array_equal(np.flatnonzero(changed), np.arange(15, 45))
 
 
 def test_refusals_come_through(desk: Desk) -> None:

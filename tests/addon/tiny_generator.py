@@ -11,7 +11,7 @@ from bridge_server.motion.generator import Chunk, Report
 from shared.motion import Motion
 from shared.requests import MotionRequest
 
-from .bridge_double import performance
+from .bridge_double import edited, performance
 
 
 class TinyGenerator:
@@ -23,13 +23,13 @@ class TinyGenerator:
     def perform(self, request: MotionRequest, audio: Audio | None, report: Report, chunk: Chunk | None = None) -> Motion:
         if audio is not None and request.duration is None:
             request.duration = audio.duration
-        elif request.duration is None:
+        elif request.duration is None and request.edit is None:
             request.duration = max(d.end for d in request.directions)
         slow = any("slowly" in d.text for d in request.directions)
         for n in range(500 if slow else 10):
             report("body", min(n / 10, 0.9))
             time.sleep(0.02)
-        motion = performance(request)
+        motion = performance(request) if request.edit is None else edited(request)
         if chunk is not None:
             chunk(0, motion.slice(0, 10))
         return motion
