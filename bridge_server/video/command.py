@@ -31,6 +31,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--renderer", default="puppet", help="'puppet' or another installed one (see --list)")
     parser.add_argument("--points", type=Path, metavar="FILE.json", help="OpenPose JSON: where the body is in the photograph")
     parser.add_argument("--framing", default="half", choices=("head", "half", "whole"), help="of the virtual camera (half)")
+    parser.add_argument("--camera", type=Path, metavar="FILE.npz", help="film through this camera, as Blender's add-on exports it")
     parser.add_argument("--size", metavar="WxH", help="pixels (default: the photograph's shape, short side 512)")
     parser.add_argument("--fps", type=float, default=25.0)
     parser.add_argument("--start", type=float, default=0.0, help="seconds into the performance (0)")
@@ -95,8 +96,14 @@ def run(arguments: argparse.Namespace) -> int:
         else:
             xy = xy * photo.scale
         points = (xy, confidence)
+    motion = Motion.load(arguments.motion)
+    camera = None
+    if arguments.camera is not None:
+        from bridge_server.pose_track.camera_file import read_camera
+
+        camera = read_camera(arguments.camera, len(motion), motion.fps)
     request = FilmRequest(
-        Motion.load(arguments.motion), arguments.photo, arguments.out, arguments.audio, points, None, arguments.framing,
+        motion, arguments.photo, arguments.out, arguments.audio, points, camera, arguments.framing,
         _parse_size(arguments.size), arguments.fps, arguments.start, arguments.seconds, arguments.seed, arguments.permission,
         arguments.mark)
     began = time.monotonic()
