@@ -136,9 +136,37 @@ class Performance:
 
     def finished(self, job: Job) -> None:
         """Apply the result, as one undo step; or tell what went wrong."""
-        self.ended = True
-        self._end_stream()
         character = self.armature()
+        dense = character is not None and character.understudy.key_mode == "DENSE"
+        if job.motion is not None and dense and not self.stretches and streaming.active():
+            # a little at a time, so that Blender goes on answering
+            self.stream = self.stream or streaming.Stream(self.character, self.start)
+            session.finishing[self.character] = job
+            return
+        self._end_stream()
+        self._end(job, character, None)
+
+    def finish(self, job: Job) -> None:
+        """Go on with putting the result onto the rig, after :meth:`finished` has begun with it."""
+        character, action = self.armature(), None
+        assert self.stream is not None and job.motion is not None
+        if character is not None:
+            try:
+                if job.motion.fps != self.facts["fps"]:
+                    raise LookupError("another rate")
+                action = self.stream.finish(character, job.motion, self.facts)
+                if action is None:
+                    return
+            except LookupError as error:
+                _log.info("the take is written at once: %s", error)
+            except Exception:  # written at once it may still succeed, or fail with a sentence
+                _log.exception("the take could not be written a little at a time")
+        session.finishing.pop(self.character, None)
+        self._end_stream()
+        self._end(job, character, action)
+
+    def _end(self, job: Job, character: Any, action: Any) -> None:
+        self.ended = True
         if job.motion is not None:
             try:
                 if character is None:
@@ -146,7 +174,7 @@ class Performance:
                                           "Undo the deletion and press Perform again.")
                 if self.applying is not None:
                     self.applying()
-                action = self._apply(character, job.motion)
+                action = action or self._apply(character, job.motion)
             except UnderstudyError as error:
                 job.state, job.error = "failed", error
             except Exception as error:  # the timer must live on, and the artist must hear of it

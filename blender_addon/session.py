@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from .core.link import BridgeLink
     from .shared.state import BridgeRecord
 
-__all__ = ["Owner", "cancel", "desk", "job_of", "notices", "pump", "shutdown", "source_root", "tell"]
+__all__ = ["Owner", "cancel", "desk", "finishing", "job_of", "notices", "pump", "shutdown", "source_root", "tell"]
 
 _log = logging.getLogger("understudy.session")
 
@@ -34,6 +34,9 @@ IDLE_SECONDS = 0.5
 
 notices: dict[int, UnderstudyError] = {}
 """The last failure per character, by session uid, until the next attempt; 0 for what concerns no character."""
+
+finishing: "dict[int, Job]" = {}
+"""Jobs whose result has come and is being put onto the rig, by session uid of the character."""
 
 _desk: "Desk | None" = None
 
@@ -51,6 +54,9 @@ class Owner(Protocol):
 
     def finished(self, job: "Job") -> None:
         """Called on the main thread, once, when the job has ended in any other way."""
+
+    def finish(self, job: "Job") -> None:
+        """Called on the main thread again and again while the job is in :data:`finishing`."""
 
 
 def source_root() -> Path | None:
@@ -105,6 +111,8 @@ def job_of(character: Any) -> "Job | None":
     if _desk is None or character is None:
         return None
     uid = compat.session_uid(character)
+    if uid in finishing:
+        return finishing[uid]
     return next((job for job in _desk.jobs.values() if getattr(job.owner, "character", None) == uid), None)
 
 
@@ -130,6 +138,8 @@ def pump(wait: float = 0.0) -> None:
     for job in list(_desk.jobs.values()):
         if job.owner is not None:
             job.owner.tick(job)  # type: ignore[attr-defined]
+    for job in list(finishing.values()):
+        job.owner.finish(job)  # type: ignore[attr-defined]
 
 
 def cancel(job: "Job") -> None:
@@ -144,7 +154,7 @@ def _tick() -> float | None:
     """The timer: fast while something is happening, slow while connected, gone when not."""
     pump()
     state, _ = link_state()
-    busy = _desk is not None and (bool(_desk.jobs) or state in ("starting", "connecting"))
+    busy = _desk is not None and (bool(_desk.jobs) or bool(finishing) or state in ("starting", "connecting"))
     redraw(fast=busy)
     if busy:
         return BUSY_SECONDS
@@ -178,6 +188,9 @@ def shutdown() -> None:
     global _desk
     if bpy.app.timers.is_registered(_tick):
         bpy.app.timers.unregister(_tick)
+    for job in finishing.values():
+        job.owner.cancelled()  # type: ignore[attr-defined]
+    finishing.clear()
     if _desk is not None:
         held, _desk = _desk, None
         for job in list(held.jobs.values()):

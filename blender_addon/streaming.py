@@ -17,9 +17,11 @@ from bpy.app.handlers import persistent
 
 from . import compat, faces, keys, takes
 from .core.channels import Channel
+from .core.handwork import marks, pack_marks
+from .keyframes import MARKS_KEY
 from .shared.errors import UnderstudyError
 from .shared.motion import Motion
-from .staging import Performed, Setup
+from .staging import Performed, Setup, generator_facts
 
 __all__ = ["Stream", "active", "add_handlers", "remove_handlers"]
 
@@ -46,6 +48,20 @@ def _joined(parts: list[Motion]) -> Motion:
     return result
 
 
+def _pack(motion: Motion, performed: Performed, character: int, start: float, actions: dict[int, int],
+          slots: dict[int, str]) -> tuple[bytes, dict[int, bytes]]:
+    """The bytes of the motion, and of the marks of each action; on the thread."""
+    marked: dict[int, dict[str, tuple[np.ndarray, np.ndarray]]] = {uid: {} for uid in actions.values()}
+    frames = (start + np.arange(len(performed.result))).astype(np.float32)
+    for uid, channels in [(character, performed.body), *performed.faces]:
+        if uid not in actions:
+            continue
+        for channel in channels:
+            name = f"{slots.get(uid, '')}|{channel.data_path}|{channel.index}"
+            marked[actions[uid]][name] = (frames, marks(channel.values))
+    return motion.to_bytes(), {uid: pack_marks(found) for uid, found in marked.items()}
+
+
 class Stream:
     """The unfinished action of one job.
 
@@ -66,6 +82,9 @@ class Stream:
         self._former: dict[int, tuple[int, str]] = {}
         self._remembered = False
         self._given_up = False
+        self._final: Motion | None = None
+        self._packing: Future[tuple[bytes, dict[int, bytes]]] | None = None
+        self._performed: Performed | None = None
         _streams.append(self)
 
     def tick(self, character: Any, parts: list[Motion]) -> None:
@@ -79,6 +98,72 @@ class Stream:
             _log.info("frames are not shown early: %s", error)
             self._given_up = True
 
+    def finish(self, character: Any, motion: Motion, facts: dict[str, Any]) -> Any:
+        """Call again and again with the whole result: its keys take the place of the early ones, a little at a time.
+
+        :returns: the action of the take once it is there, before that None.
+        :raises LookupError: where it must be done in another way, because the unfinished action is gone.
+        """
+        if self._final is None:
+            self._final, self._asked, self._work, self._future, self._last = motion, 0, None, None, 0.0
+            self._performed = None
+        try:
+            if self._packing is not None:
+                if not self._packing.done():
+                    return None
+                return self._adopt(character, motion, facts, *self._packing.result())
+            self._advance(character, [motion])
+        except UnderstudyError as error:
+            raise LookupError(str(error)) from error
+        idle = self._work is None and self._future is None
+        if not idle or self._asked < len(motion):
+            return None
+        if self.shown_frames < len(motion) or self._performed is None:
+            raise LookupError("the unfinished action is gone")
+        self._packing = self._pool.submit(_pack, motion, self._performed, self.character, self.start,
+                                          dict(self._actions), self._slots())
+        return None
+
+    def _slots(self) -> dict[int, str]:
+        blocks = (*bpy.data.objects, *bpy.data.shape_keys)
+        return {compat.session_uid(b): compat.assigned_slot(b) for b in blocks if compat.session_uid(b) in self._actions}
+
+    def _adopt(self, character: Any, motion: Motion, facts: dict[str, Any], content: bytes, noted: dict[int, bytes]) -> Any:
+        """Make the unfinished action the take."""
+        actions = {compat.session_uid(a): a for a in bpy.data.actions}
+        if any(uid not in actions for uid in self._actions.values()):
+            raise LookupError("the unfinished action is gone")
+        settings = character.understudy
+        own = actions[self._actions[self.character]]
+        for uid in set(self._actions.values()):
+            action = actions[uid]
+            del action[MARK]
+            action.use_fake_user = action.use_frame_range = True
+            action.frame_start, action.frame_end = self.start, self.start + len(motion) - 1
+            compat.store_bytes(action, MARKS_KEY, noted[uid])
+        own.name = f"{character.name} take {len(settings.takes) + 1}"
+        slots = self._slots()
+        targets = [(key, compat.slot_of(actions[self._actions[uid]], slots.get(uid, "")))
+                   for uid in self._actions if uid != self.character and (key := faces.key_of(uid)) is not None]
+        if settings.own_stored:
+            takes.remember_own_parts(character, self._formers())
+        takes.add_take(character, compat.slot_of(own, slots.get(self.character, "")), targets, motion,
+                       {**facts, **generator_facts(motion.metadata)}, content)
+        takes.show(character, len(settings.takes) - 1)
+        if not settings.seed_locked:
+            settings.seed = (settings.seed + 1) % 2**31
+        self._actions, self._former, self._remembered = {}, {}, False
+        return own
+
+    def _formers(self) -> list[tuple[Any, Any, str]]:
+        """Shape key blocks with what was assigned to them before."""
+        found = []
+        for uid, (former_uid, slot) in self._former.items():
+            if uid != self.character and (key := faces.key_of(uid)) is not None:
+                former = next((a for a in bpy.data.actions if compat.session_uid(a) == former_uid), None)
+                found.append((key, former, slot))
+        return found
+
     def _advance(self, character: Any, parts: list[Motion]) -> None:
         if self._work is not None:
             until = time.perf_counter() + BUDGET_SECONDS
@@ -90,10 +175,12 @@ class Stream:
         elif self._future is not None:
             if self._future.done():
                 performed, self._future = self._future.result(), None
+                self._performed = performed
                 self._work = self._write(character, performed)
         else:
             known = sum(len(p) for p in parts)
-            if known > self._asked and time.monotonic() - self._last >= PAUSE_SECONDS:
+            pause = PAUSE_SECONDS if self._final is None else 0.0
+            if known > self._asked and time.monotonic() - self._last >= pause:
                 self._setup = self._setup or Setup.of(character)
                 self._asked = known
                 setup, so_far = self._setup, list(parts)
@@ -167,6 +254,7 @@ class Stream:
         self._actions, self._former, self._remembered, self._work = {}, {}, False, None
         # what was shown is shown again with the next frames
         self._asked = self.shown_frames = 0
+        self._packing = None
 
     def close(self) -> None:
         """Withdraw, and end the thread."""

@@ -13,7 +13,10 @@ from .shared.errors import UnderstudyError
 if TYPE_CHECKING:
     from .shared.motion import Motion
 
-__all__ = ["CLASSES", "Take", "add_take", "assign", "current", "draw", "forget_own", "motion_of", "remember_own", "show"]
+__all__ = [
+    "CLASSES", "Take", "add_take", "assign", "current", "draw", "forget_own", "motion_of",
+    "remember_own", "remember_own_parts", "show",
+]
 
 MOTION_KEY = "understudy_motion"
 FACTS_KEY = "understudy_take"
@@ -62,6 +65,15 @@ def remember_own(character: Any, keys: list[Any]) -> None:
             part.slot = compat.assigned_slot(key)
 
 
+def remember_own_parts(character: Any, formers: list[tuple[Any, Any, str]]) -> None:
+    """The same for shape key blocks that were not there before: block, what was assigned to it, slot."""
+    parts = character.understudy.own.parts
+    for key, action, slot in formers:
+        if all(part.key != key for part in parts):
+            part = parts.add()
+            part.key, part.action, part.slot = key, action, slot
+
+
 def forget_own(character: Any) -> None:
     """The inverse of :func:`remember_own`, where no take came of it."""
     if not character.understudy.takes:
@@ -71,11 +83,14 @@ def forget_own(character: Any) -> None:
 
 def add_take(character: Any, body: "compat.ActionTarget | compat.SlotOf",
              faces: "list[tuple[Any, compat.ActionTarget]] | list[tuple[Any, compat.SlotOf]]", motion: "Motion",
-             facts: dict[str, Any]) -> Any:
-    """Enter a written take into the character's list, with its motion and facts kept on the action."""
+             facts: dict[str, Any], content: bytes | None = None) -> Any:
+    """Enter a written take into the character's list, with its motion and facts kept on the action.
+
+    :param content: the bytes of the motion, where they have been made already.
+    """
     settings = character.understudy
     action = body.action
-    compat.store_bytes(action, MOTION_KEY, motion.to_bytes())
+    compat.store_bytes(action, MOTION_KEY, motion.to_bytes() if content is None else content)
     action[FACTS_KEY] = json.dumps(facts)
     take = settings.takes.add()
     take.name = action.name
