@@ -40,6 +40,7 @@ COMMANDS: Final = (
     Command("train", "bridge_server.training.command", "train the tokenizer and the two branches"),
     Command("evaluate", "bridge_server.evaluation.command", "measure a set of weights"),
     Command("film", "bridge_server.video.command", "make a film from a performance and one photograph"),
+    Command("evaluate-video", "bridge_server.video.measure_command", "measure a film"),
     Command("bank", "bridge_server.pose_track.bank_command", "make a relation bank of motion tokens and real 2D motion"),
 )
 

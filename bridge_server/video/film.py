@@ -14,7 +14,8 @@ from typing import Any, Final
 import numpy as np
 
 from bridge_server.motion.generator import Report
-from bridge_server.pose_track.camera import Camera, Framing
+from bridge_server.pose_track.camera import NEAR, Camera, Framing
+from bridge_server.pose_track.layout import INDEX
 from bridge_server.pose_track.project import camera_for, track_of
 from bridge_server.pose_track.track import PoseTrack
 from bridge_server.video import encode
@@ -170,6 +171,10 @@ def make_film(request: FilmRequest, renderer: Renderer, report: Report) -> FilmR
     if camera is None:
         camera = camera_for(motion, request.framing, width, height)
     track = track_of(motion, camera)
+    behind = track.depth[:, INDEX["neck"]] <= NEAR
+    if behind.any() and not camera.orthographic:
+        raise UnderstudyError("request_invalid", f"The performer is behind the camera in {int(behind.sum())} of {len(track)} frames.",
+                              "Move the camera, or use one of the framings.")
     scene = Scene(track, motion.face, photo, request.points, width, height, request.seed)
     notes += renderer.prepare(scene, report)
     provenance = _provenance(request, name, photo.digest, len(track))

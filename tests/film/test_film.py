@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from bridge_server.cli.main import main
+from bridge_server.pose_track import camera
 from bridge_server.video import film
 from bridge_server.video.film import FilmRequest, make_film
 from bridge_server.video.renderers import Description, Scene
@@ -173,6 +174,15 @@ def test_bad_requests_fail_before_any_drawing(change: dict[str, object], code: s
         make_film(wanted, renderer, quiet)
     assert caught.value.code == code and renderer.drawn == []
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_camera_that_does_not_see_the_performer(tmp_path: Path, performance: Motion, photo_path: Path) -> None:
+    away = camera.Camera(96, 64, camera.look_at(np.array([0.0, 1.0, 3.0]), np.array([0.0, 1.0, 9.0])),
+                         camera.lens_projection(96, 64))
+    wanted = request(performance, photo_path, tmp_path / "film.mp4", camera=away)
+    with pytest.raises(UnderstudyError) as caught:
+        make_film(wanted, Counting(), quiet)
+    assert "behind the camera in 10 of 10" in caught.value.message and list(tmp_path.iterdir()) == []
 
 
 def test_command(tmp_path: Path, performance: Motion, photo_path: Path, sound: Path, capsys: pytest.CaptureFixture[str]) -> None:
