@@ -42,6 +42,15 @@ class Keys:
         return cls(values)
 
     @classmethod
+    def read_kinds(cls, curve: Any) -> "Keys":
+        """Only ``co`` and ``type`` of the keys: enough to tell whose they are."""
+        points, count = curve.keyframe_points, len(curve.keyframe_points)
+        co, kinds = np.empty(2 * count, np.float32), np.empty(count, np.int32)
+        points.foreach_get("co", co)
+        points.foreach_get("type", kinds)
+        return cls({"co": co.reshape(count, 2), "type": kinds})
+
+    @classmethod
     def generated(cls, frames: np.ndarray, samples: np.ndarray) -> "Keys":
         """Linear keys of type GENERATED."""
         count = len(frames)
@@ -89,11 +98,8 @@ def mark_generated(action: Any) -> None:
     curves = {}
     generated = enum_value("type", "GENERATED")
     for slot, curve in compat.curves_with_slots(action):
-        points = curve.keyframe_points
-        co, kinds = np.empty(2 * len(points), np.float32), np.empty(len(points), np.int32)
-        points.foreach_get("co", co)
-        points.foreach_get("type", kinds)
-        co = co.reshape(-1, 2)[kinds == generated]
+        keys = Keys.read_kinds(curve)
+        co = keys.values["co"][keys.values["type"] == generated]
         curves[f"{slot}|{curve.data_path}|{curve.array_index}"] = (co[:, 0], marks(co[:, 1]))
     compat.store_bytes(action, MARKS_KEY, pack_marks(curves))
 
@@ -113,18 +119,26 @@ def forget_changes(action: Any, frame: int) -> None:
     compat.store_bytes(action, MARKS_KEY, pack_marks(noted))
 
 
-def promote_hand_set(action: Any) -> None:
-    """Give generated keys that an artist has changed the type KEYFRAME, for everyone to see."""
+def promote_hand_set(action: Any) -> dict[str, dict[str, set[int]]]:
+    """Give generated keys that an artist has changed the type KEYFRAME, for everyone to see.
+
+    :returns: frames with hand-set keys, by slot and data path.
+    """
     noted = marks_of(action)
     own = enum_value("type", "KEYFRAME")
+    result: dict[str, dict[str, set[int]]] = {}
     for slot, curve in compat.curves_with_slots(action):
-        keys = Keys.read(curve)
+        keys = Keys.read_kinds(curve)
         kinds = keys.values["type"]
-        changed = hand_set(keys, noted.get(f"{slot}|{curve.data_path}|{curve.array_index}"))
-        changed &= kinds == enum_value("type", "GENERATED")
+        mine = hand_set(keys, noted.get(f"{slot}|{curve.data_path}|{curve.array_index}"))
+        if not mine.any():
+            continue
+        result.setdefault(slot, {}).setdefault(curve.data_path, set()).update(int(f) for f in np.round(keys.frames[mine]))
+        changed = mine & (kinds == enum_value("type", "GENERATED"))
         if changed.any():
             curve.keyframe_points.foreach_set("type", np.where(changed, own, kinds).astype(np.int32))
             curve.update()
+    return result
 
 
 def marks_of(action: Any) -> dict[str, tuple[np.ndarray, np.ndarray]]:

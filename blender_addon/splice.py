@@ -70,7 +70,7 @@ def locked_frames(action: Any, slot: str) -> dict[str, set[int]]:
     for owner, curve in compat.curves_with_slots(action):
         if slot and owner != slot:
             continue
-        keys = Keys.read(curve)
+        keys = Keys.read_kinds(curve)
         mine = hand_set(keys, noted.get(f"{owner}|{curve.data_path}|{curve.array_index}"))
         if mine.any():
             found.setdefault(curve.data_path, set()).update(int(f) for f in np.round(keys.frames[mine]))
@@ -211,6 +211,7 @@ def splice(character: Any, base: Any, motion: Motion, start: float, stretches: S
         channels = next((f for uid, f in performed.faces if part.key is not None and uid == compat.session_uid(part.key)), [])
         rows.append((part.key, part.action, part.slot, channels, lambda _: settings.face_error))
     copies: dict[Any, Any] = {}
+    own_keys: dict[Any, dict[str, dict[str, set[int]]]] = {}
     previous = motion_length(base.action)
     try:
         for _block, action, slot, channels, limit in rows:
@@ -219,8 +220,8 @@ def splice(character: Any, base: Any, motion: Motion, start: float, stretches: S
             if action not in copies:
                 copies[action] = action.copy()
                 copies[action].use_fake_user = True
-                promote_hand_set(copies[action])
-            locks = locked_frames(copies[action], slot) if keep_hand_set else {}
+                own_keys[action] = promote_hand_set(copies[action])
+            locks = own_keys[action].get(slot, {}) if keep_hand_set else {}
             _renew(character, copies[action], slot, channels, locks, start, previous, stretches, bones, reach,
                    limit if settings.key_mode == "SIMPLIFIED" else None)
         own = copies[base.action]
