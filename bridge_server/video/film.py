@@ -130,9 +130,10 @@ def _marked(frame: np.ndarray) -> np.ndarray:
 
     scale = frame.shape[0] / 900
     out = frame.copy()
-    for colour, thick in (((0, 0, 0), 3), ((255, 255, 255), 1)):
-        cv2.putText(out, "generated", (int(14 * scale) + 4, frame.shape[0] - int(14 * scale) - 4), cv2.FONT_HERSHEY_SIMPLEX,
-                    max(scale, 0.4), colour, thick, cv2.LINE_AA)
+    left, low = int(14 * scale) + 4, frame.shape[0] - int(14 * scale) - 4
+    # white with a shadow, to be read on any picture
+    for colour, shift in (((0, 0, 0), 1), ((255, 255, 255), 0)):
+        cv2.putText(out, "generated", (left + shift, low + shift), cv2.FONT_HERSHEY_SIMPLEX, max(scale, 0.4), colour, 1, cv2.LINE_AA)
     return out
 
 

@@ -176,6 +176,15 @@ def test_bad_requests_fail_before_any_drawing(change: dict[str, object], code: s
     assert list(tmp_path.iterdir()) == []
 
 
+def test_the_mark_is_visible_and_small(tmp_path: Path, performance: Motion, photo_path: Path) -> None:
+    from PIL import Image
+
+    make_film(request(performance, photo_path, tmp_path / "frames", mark=True, seconds=0.2), Counting(), quiet)
+    picture = np.asarray(Image.open(tmp_path / "frames/000003.png")).astype(int)
+    touched = np.abs(picture - 60).max(-1) > 20
+    assert 20 < touched.sum() < 0.25 * touched.size and not touched[:32].any()
+
+
 def test_a_camera_that_does_not_see_the_performer(tmp_path: Path, performance: Motion, photo_path: Path) -> None:
     away = camera.Camera(96, 64, camera.look_at(np.array([0.0, 1.0, 3.0]), np.array([0.0, 1.0, 9.0])),
                          camera.lens_projection(96, 64))
