@@ -7,9 +7,10 @@ import bpy
 import numpy as np
 
 from . import compat
+from .core.channels import Channel
 from .core.handwork import marks, pack_marks, unpack_marks
 
-__all__ = ["MARKS_KEY", "Keys", "enum_value", "forget_changes", "hand_set", "mark_generated", "marks_of", "promote_hand_set"]
+__all__ = ["MARKS_KEY", "Keys", "dense_marks", "enum_value", "forget_changes", "hand_set", "mark_generated", "marks_of", "promote_hand_set"]
 
 MARKS_KEY = "understudy_marks"
 _VECTORS = ("co", "handle_left", "handle_right")
@@ -102,6 +103,15 @@ def mark_generated(action: Any) -> None:
         co = keys.values["co"][keys.values["type"] == generated]
         curves[f"{slot}|{curve.data_path}|{curve.array_index}"] = (co[:, 0], marks(co[:, 1]))
     compat.store_bytes(action, MARKS_KEY, pack_marks(curves))
+
+
+def dense_marks(frames: np.ndarray, rows: list[tuple[str, list[Channel]]]) -> bytes:
+    """What :func:`mark_generated` would note for dense keys, without reading them back; for any thread.
+
+    :param rows: slot identifier and channels, of all that is in one action.
+    """
+    at = np.asarray(frames, dtype=np.float32)
+    return pack_marks({f"{slot}|{c.data_path}|{c.index}": (at, marks(c.values)) for slot, channels in rows for c in channels})
 
 
 def forget_changes(action: Any, frame: int) -> None:

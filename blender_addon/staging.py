@@ -18,7 +18,7 @@ from .core.retarget.rig import RigRest
 from .core.retarget.transfer import retarget
 from .core.rigs.face_shapes import FaceMap
 from .core.rigs.mapping import Mapping
-from .keyframes import mark_generated
+from .keyframes import MARKS_KEY, dense_marks, mark_generated
 from .shared import rotations as rot
 from .shared.motion import Motion
 
@@ -114,6 +114,7 @@ def apply_motion(character: Any, motion: Motion, start: float, facts: dict[str, 
     try:
         body = compat.action_targets(action, character, "OBJECT")
         _write(settings, body, frames, performed.body, limit)
+        rows = {action: [(body.slot.identifier if body.slot else "", performed.body)]}
         targets = []
         for uid, channels in performed.faces:
             key = faces.key_of(uid)
@@ -121,11 +122,15 @@ def apply_motion(character: Any, motion: Motion, start: float, facts: dict[str, 
             if target.action not in written:
                 written.append(target.action)
             _write(settings, target, frames, channels, lambda _: settings.face_error)
+            rows.setdefault(target.action, []).append((target.slot.identifier if target.slot else "", channels))
             targets.append((key, target))
         for one in written:
             one.use_frame_range = True
             one.frame_start, one.frame_end = float(frames[0]), float(frames[-1])
-            mark_generated(one)
+            if settings.key_mode == "SIMPLIFIED":
+                mark_generated(one)
+            else:
+                compat.store_bytes(one, MARKS_KEY, dense_marks(frames, rows[one]))
         takes.remember_own(character, [key for key, _ in targets])
         takes.add_take(character, body, targets, motion, {**facts, **generator_facts(motion.metadata)})
     except BaseException:

@@ -17,8 +17,7 @@ from bpy.app.handlers import persistent
 
 from . import compat, faces, keys, takes
 from .core.channels import Channel
-from .core.handwork import marks, pack_marks
-from .keyframes import MARKS_KEY
+from .keyframes import MARKS_KEY, dense_marks
 from .shared.errors import UnderstudyError
 from .shared.motion import Motion
 from .staging import Performed, Setup, generator_facts
@@ -51,15 +50,12 @@ def _joined(parts: list[Motion]) -> Motion:
 def _pack(motion: Motion, performed: Performed, character: int, start: float, actions: dict[int, int],
           slots: dict[int, str]) -> tuple[bytes, dict[int, bytes]]:
     """The bytes of the motion, and of the marks of each action; on the thread."""
-    marked: dict[int, dict[str, tuple[np.ndarray, np.ndarray]]] = {uid: {} for uid in actions.values()}
-    frames = (start + np.arange(len(performed.result))).astype(np.float32)
+    rows: dict[int, list[tuple[str, list[Channel]]]] = {uid: [] for uid in actions.values()}
     for uid, channels in [(character, performed.body), *performed.faces]:
-        if uid not in actions:
-            continue
-        for channel in channels:
-            name = f"{slots.get(uid, '')}|{channel.data_path}|{channel.index}"
-            marked[actions[uid]][name] = (frames, marks(channel.values))
-    return motion.to_bytes(), {uid: pack_marks(found) for uid, found in marked.items()}
+        if uid in actions:
+            rows[actions[uid]].append((slots.get(uid, ""), channels))
+    frames = start + np.arange(len(performed.result))
+    return motion.to_bytes(), {uid: dense_marks(frames, found) for uid, found in rows.items()}
 
 
 class Stream:

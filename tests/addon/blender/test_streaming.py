@@ -61,6 +61,13 @@ def test_frames_appear_and_give_way_to_the_take(character: Any, bridge: Any) -> 
     take = character.animation_data.action
     assert take == job.owner.action() and len(character.understudy.takes) == 1
     assert not [a for a in bpy.data.actions if streaming.MARK in a]
+    # a key that is changed in it is known as the artist's, as in any take
+    from blender_addon.splice import locked_frames
+
+    assert not locked_frames(take, character.understudy.takes[0].slot)
+    character.pose.bones["mixamorig:Head"].rotation_euler = (0.3, 0.2, 0.1)
+    character.pose.bones["mixamorig:Head"].keyframe_insert("rotation_euler", frame=9)
+    assert list(locked_frames(take, character.understudy.takes[0].slot).values()) == [{9}]
     final = {(c.data_path, c.array_index): c.keyframe_points[20].co[1] for c in compat.action_curves(take)}
     assert all(final[key] == pytest.approx(value, abs=1e-4) for key, value in early.items())
 
