@@ -10,18 +10,19 @@ from typing import Final
 
 from shared.errors import UnderstudyError
 
-from . import bridge, in_blender
+from . import bridge, film, in_blender
 from .results import FILE, Result, machine, merge, table
 
 __all__ = ["main"]
 
-GROUPS: Final[dict[str, Callable[[], list[Result]]]] = {"bridge": bridge.measure, "blender": in_blender.measure}
+GROUPS: Final[dict[str, Callable[[], list[Result]]]] = {"bridge": bridge.measure, "blender": in_blender.measure,
+                                                      "film": film.measure}
 
 
 def main(given: Sequence[str] | None = None) -> int:
     """:returns: the exit code; a missed target is reported and is no failure."""
     parser = argparse.ArgumentParser(prog="tools/dev.py bench", description=__doc__)
-    parser.add_argument("groups", nargs="*", metavar="GROUP", help=f"{' or '.join(GROUPS)}; both when none is named")
+    parser.add_argument("groups", nargs="*", metavar="GROUP", help=f"{' or '.join(GROUPS)}; all when none is named")
     parser.add_argument("--dry", action="store_true", help="print only, leave results.json as it is")
     options = parser.parse_args(given)
     if unknown := set(options.groups) - set(GROUPS):
