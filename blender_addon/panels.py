@@ -98,5 +98,6 @@ class UNDERSTUDY_PT_export(_OfCharacter, bpy.types.Panel):
 
 
 CLASSES = (
-    UNDERSTUDY_PT_main, UNDERSTUDY_PT_bone_map, UNDERSTUDY_PT_speech, UNDERSTUDY_PT_directions, UNDERSTUDY_PT_performance, UNDERSTUDY_PT_export,
+    UNDERSTUDY_PT_main, UNDERSTUDY_PT_bone_map, UNDERSTUDY_PT_speech, UNDERSTUDY_PT_directions,
+    UNDERSTUDY_PT_performance, UNDERSTUDY_PT_export,
 )
