@@ -138,6 +138,9 @@ class Stream:
             action.frame_start, action.frame_end = self.start, self.start + len(motion) - 1
             compat.store_bytes(action, MARKS_KEY, noted[uid])
         own.name = f"{character.name} take {len(settings.takes) + 1}"
+        for uid, action_uid in self._actions.items():
+            if action_uid != self._actions[self.character] and (key := faces.key_of(uid)) is not None:
+                actions[action_uid].name = f"{own.name} {key.name}"  # before 4.4 a face has an action of its own
         slots = self._slots()
         targets = [(key, compat.slot_of(actions[self._actions[uid]], slots.get(uid, "")))
                    for uid in self._actions if uid != self.character and (key := faces.key_of(uid)) is not None]
