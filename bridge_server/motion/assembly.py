@@ -23,7 +23,7 @@ from shared.timeline import Direction
 
 from . import features
 from .attributes import scale_energy, scale_gestures
-from .cleanup import Before, clean, soles
+from .cleanup import Before, calm, clean, soles
 from .features import PartFeatures
 from .layering import lay_over
 from .tokenizer import DOWN_RATE, Tokenizer
@@ -91,6 +91,7 @@ class Assembler:
         new = slice(self.done, certain)
         inner = slice(self.done - first, certain - first)
         self._yaw[new], self._raw[new], self.contacts[new] = headings[inner], translation[inner], contacts[inner]
+        body, translation = calm(body, translation)
         for layer in self.layers:
             a, b = max(layer.first, first), min(layer.first + len(layer.weight), known)
             if a < b:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+from scipy.ndimage import gaussian_filter1d
 
 from shared import rotations as rot
 from shared.kinematics import end_point, forward
@@ -14,7 +15,7 @@ from shared.skeleton import BODY_JOINT_COUNT, JOINT_INDEX
 
 from .leg_ik import reach_ankle
 
-__all__ = ["Before", "clean", "contact_spans", "soles"]
+__all__ = ["Before", "calm", "clean", "contact_spans", "soles"]
 
 _ON: Final = 0.55
 _OFF: Final = 0.40
@@ -23,6 +24,7 @@ _EASE: Final = 5
 """Frames over which a foot is let go of."""
 _REACH: Final = 0.12
 """Metres: a foot further than this from where it should stand has really stepped, and is left alone."""
+CALM_FRAMES: Final = 1.0
 _SOLES: Final = ("left_heel", "left_toe_end", "right_heel", "right_toe_end")
 
 
@@ -67,6 +69,15 @@ def _smooth(x: np.ndarray, radius: int) -> np.ndarray:
     padded = np.concatenate((np.repeat(x[:1], radius, 0), x, np.repeat(x[-1:], radius, 0)))
     flat = padded.reshape(len(padded), -1)
     return np.stack([np.convolve(c, kernel, "valid") for c in flat.T], 1).reshape(x.shape)
+
+
+def calm(rotations: np.ndarray, translation: np.ndarray, frames: float = CALM_FRAMES) -> tuple[np.ndarray, np.ndarray]:
+    """Take the tremor out: rotations (T, J, 4) and translation (T, 3) under a Gaussian of ``frames`` standard deviation.
+
+    Tokens that are drawn one beside the other meet with small kinks that no body makes. What lasts a tenth of a second stays.
+    """
+    smooth = gaussian_filter1d(rot.continuous(rotations), frames, axis=0, mode="nearest")
+    return rot.normalise(smooth), gaussian_filter1d(translation, frames, axis=0, mode="nearest")
 
 
 def _standing(contacts: np.ndarray) -> np.ndarray:

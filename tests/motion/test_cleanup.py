@@ -5,7 +5,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bridge_server.motion.cleanup import clean, contact_spans
+from bridge_server.motion.cleanup import calm, clean, contact_spans
 from bridge_server.motion.leg_ik import reach_ankle
 from shared import rotations as rot
 from shared.kinematics import end_point, forward
@@ -66,3 +66,17 @@ def test_a_jump_without_contact_is_left_alone() -> None:
 def test_spans_ignore_flicker() -> None:
     p = np.array([0, 1, 0, 0.6, 0.5, 0.45, 0.6, 0.3, 0, 0.9, 0.9, 0.9])
     assert contact_spans(p) == [(3, 7), (9, 12)]
+
+
+def test_tremor_goes_and_the_movement_stays() -> None:
+    rng = np.random.default_rng(0)
+    t = np.arange(90) / 30
+    vectors = np.zeros((90, BODY_JOINT_COUNT, 3))
+    vectors[:, JOINT_INDEX["left_elbow"], 1] = 0.8 * np.sin(2 * np.pi * 1.5 * t)
+    shaken = vectors + rng.normal(scale=0.02, size=vectors.shape)
+    quiet, _ = calm(rot.axis_angle_to_quat(shaken), np.zeros((90, 3)))
+    angles = rot.quat_to_axis_angle(quiet)
+    third = lambda x: np.abs(np.diff(x, 3, axis=0)).mean()  # noqa: E731
+    assert third(angles) < 0.35 * third(shaken)
+    elbow = JOINT_INDEX["left_elbow"]
+    assert np.ptp(angles[10:-10, elbow, 1]) > 0.93 * np.ptp(vectors[10:-10, elbow, 1])
