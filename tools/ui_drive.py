@@ -85,6 +85,9 @@ def raise_timeline():
     """Give the Timeline room for the strips, and show all of it."""
     timeline = area_of("DOPESHEET_EDITOR")
     with bpy.context.temp_override(window=window(), screen=window().screen):
+        # refused while the window does not have the pointer; the picture is then taken with the low Timeline
+        if not bpy.ops.screen.area_move.poll():
+            return
         bpy.ops.screen.area_move(x=timeline.x + 100, y=timeline.y + timeline.height, delta=110)
     region = next(r for r in timeline.regions if r.type == "WINDOW")
     with bpy.context.temp_override(window=window(), screen=window().screen, area=timeline, region=region):
