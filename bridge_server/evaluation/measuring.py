@@ -240,7 +240,7 @@ class Measured:
         """Everything, as plain data."""
         card = self.takes.card
         return {
-            "card": {k: card.get(k) for k in ("name", "version", "licence", "non_commercial", "data")},
+            "card": {k: card.get(k) for k in ("name", "version", "licence", "non_commercial", "data", "files")},
             "figures": {k: round(v, 5) for k, v in self.figures.items()},
             "not_measured": self.missing,
             "rows": {k: r.to_json() for k, r in self.rows.items()},
