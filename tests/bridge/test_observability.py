@@ -21,6 +21,8 @@ def test_one_line_for_each_stage_of_a_job(start: Start) -> None:
     message = request_for().to_message()
     client.send(message)
     client.wait(message.id, seconds=60)
+    # the answer may be here before the bridge has written its line about it
+    wait_for(lambda: f"job.done job={message.id}" in bridge.log, "the line of a finished job")
     lines = [line for line in bridge.log.splitlines() if f"job={message.id}" in line]
     assert [line.split()[2] for line in lines] == ["job.queued", "job.start", "job.done"]
     assert re.search(r"seconds=\d+\.\d{3} motion=2\.000", lines[-1]) and "t_walking=" in lines[-1]
@@ -31,6 +33,7 @@ def test_logs_as_json(start: Start) -> None:
     client = bridge.client()
     with pytest.raises(UnderstudyError):
         client.perform(request_for("raise an error"), seconds=60)
+    wait_for(lambda: "job.failed" in bridge.log, "the line of a failed job")
     records = [json.loads(line) for line in bridge.log.splitlines()]
     failed = next(r for r in records if r["event"] == "job.failed")
     assert failed["code"] == "unsupported" and failed["level"] == "WARNING" and failed["seconds"] >= 0
