@@ -258,3 +258,4 @@ def test_client_is_closed_twice(bridge: RunningBridge) -> None:
     client = Client(bridge.record.address, bridge.record.token)
     client.close()
     client.close()
+    assert client._context.closed and client._socket.closed
