@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +98,8 @@ def run(arguments: argparse.Namespace) -> int:
         executor=arguments.executor,
         ray_address=arguments.ray_address,
     )
+    # workers keep unfinished films there
+    os.environ["UNDERSTUDY_STATE_DIR"] = str(settings.state_dir)
     with logging_to(settings.log_file, verbose=arguments.verbose, as_json=arguments.log_format == "json"):
         counting = observer(arguments.metrics_port)
         if isinstance(counting, PrometheusObserver):

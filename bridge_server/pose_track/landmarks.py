@@ -11,7 +11,7 @@ from shared.kinematics import forward
 from shared.motion import Motion
 from shared.skeleton import END_POINTS, JOINT_INDEX, NEUTRAL_OFFSETS
 
-__all__ = ["HEAD_CENTRE", "HEAD_RADIUS", "landmarks", "landmarks_of_joints"]
+__all__ = ["HEAD_CENTRE", "HEAD_RADIUS", "body_scale", "head_scale", "known_points", "landmarks", "landmarks_of_joints"]
 
 # Offsets in a joint's rest frame, metres, for the neutral adult of 1.70 m: +Y up, +Z forward, left on +X. The eyes are the
 # skeleton's own; DWPose's ear is the ear hole, its nose the tip.
@@ -23,6 +23,40 @@ _SAME = ("right_shoulder", "right_elbow", "right_wrist", "left_shoulder", "left_
 HEAD_CENTRE = (0.0, 0.05, 0.01)
 """Middle of the head in the head joint's rest frame, metres."""
 HEAD_RADIUS = 0.075
+
+
+def _length_of(joint: str, offsets: np.ndarray) -> float:
+    """Length of the bone that ends in a joint, against the neutral skeleton's; 1 where it has none."""
+    j = JOINT_INDEX[joint]
+    return float(np.linalg.norm(offsets[j])) / float(np.linalg.norm(NEUTRAL_OFFSETS[j])) or 1.0
+
+
+def head_scale(offsets: np.ndarray) -> float:
+    """Size of a head against the neutral skeleton's, from where its eye is."""
+    return _length_of("left_eye", offsets)
+
+
+def body_scale(offsets: np.ndarray) -> float:
+    """Size of a body against the neutral skeleton's, from its thighs."""
+    return _length_of("left_knee", offsets)
+
+
+def known_points(known: np.ndarray) -> np.ndarray:
+    """(66,) bool: the key points that follow from the joints (55,) that a performer has."""
+    out = np.ones(POINT_COUNT, bool)
+    for name, index in INDEX.items():
+        if name[-1].isdigit():
+            joint = f"{name[:-1]}{min(int(name[-1]), 3)}"
+        elif name == "neck":
+            joint = "left_shoulder"
+        elif name.endswith(("eye", "ear")) or name == "nose":
+            joint = "head"  # eyes without bones are where a head of this size has them
+        elif name.endswith("toe"):
+            joint = f"{name.split('_')[0]}_foot"
+        else:
+            joint = name.replace("heel", "ankle").replace("palm", "wrist")
+        out[index] = known[JOINT_INDEX[joint]]
+    return out
 
 
 def landmarks(motion: Motion, offsets: np.ndarray = NEUTRAL_OFFSETS) -> tuple[np.ndarray, np.ndarray]:
@@ -41,8 +75,7 @@ def landmarks_of_joints(
     """As :func:`landmarks`, from joint positions (T, 55, 3) and world rotations (T, 55, 4)."""
     frames = len(positions)
     out = np.empty((frames, POINT_COUNT, 3))
-    size = float(np.linalg.norm(offsets[JOINT_INDEX["left_eye"]])) / float(
-        np.linalg.norm(NEUTRAL_OFFSETS[JOINT_INDEX["left_eye"]])) or 1.0
+    size, body = head_scale(offsets), body_scale(offsets)
 
     def at(joint: str, offset: tuple[float, float, float] | np.ndarray, scale: float = 1.0) -> np.ndarray:
         j = JOINT_INDEX[joint]
@@ -55,9 +88,9 @@ def landmarks_of_joints(
     for name, offset in _ON_HEAD.items():
         out[:, INDEX[name]] = at("head", offset, size)
     for name, (joint, offset) in _ON_FOOT.items():
-        out[:, INDEX[name]] = at(joint, offset)
+        out[:, INDEX[name]] = at(joint, offset, body)
     for side in ("left", "right"):
-        out[:, INDEX[f"{side}_heel"]] = at(*END_POINTS[f"{side}_heel"])
+        out[:, INDEX[f"{side}_heel"]] = at(*END_POINTS[f"{side}_heel"], body)
         out[:, INDEX[f"{side}_palm"]] = positions[:, JOINT_INDEX[f"{side}_wrist"]]
         for finger in ("thumb", "index", "middle", "ring", "pinky"):
             for n in range(1, 4):

@@ -50,10 +50,11 @@ def _blocked(gap: np.ndarray, radius: float) -> np.ndarray:
     return np.clip((radius - gap) / (0.35 * radius), 0, 1)
 
 
-def visibility(points: np.ndarray, positions: np.ndarray, world: np.ndarray, camera: Camera) -> np.ndarray:
+def visibility(points: np.ndarray, positions: np.ndarray, world: np.ndarray, camera: Camera, scale: float = 1.0) -> np.ndarray:
     """How well each point is seen.
 
     :param points: (T, 66, 3) key points. :param positions: (T, 55, 3) joints. :param world: (T, 55, 4) their rotations.
+    :param scale: size of the body against the neutral skeleton's.
     :returns: (T, 66) from 1 for a free point to :data:`HIDDEN` for one behind the body.
     """
     if camera.orthographic:
@@ -68,13 +69,13 @@ def visibility(points: np.ndarray, positions: np.ndarray, world: np.ndarray, cam
         gap, _ = _closest(eye[:, others], points[:, others], np.broadcast_to(a, shape), np.broadcast_to(b, shape))
         # a point that rests on the surface (a hand on the hip) is not behind it
         on_it, _ = _closest(points[:, others], points[:, others] + 1e-6, np.broadcast_to(a, shape), np.broadcast_to(b, shape))
-        hidden[:, others] = np.maximum(hidden[:, others], _blocked(gap, radius) * (on_it > gap + 0.02))
+        hidden[:, others] = np.maximum(hidden[:, others], _blocked(gap, radius * scale) * (on_it > gap + 0.02 * scale))
     head = JOINT_INDEX["head"]
-    centre = positions[:, head] + rot.rotate(world[:, head], np.broadcast_to(np.array(HEAD_CENTRE), positions[:, head].shape))
+    centre = positions[:, head] + rot.rotate(world[:, head], np.broadcast_to(np.array(HEAD_CENTRE) * scale, positions[:, head].shape))
     same = np.broadcast_to(centre[:, None], points.shape)
     gap, _ = _closest(eye, points, same, same + 1e-6)
-    behind = np.linalg.norm(points - same, axis=-1) > gap + 0.02
-    hidden = np.maximum(hidden, _blocked(gap, HEAD_RADIUS) * behind)
+    behind = np.linalg.norm(points - same, axis=-1) > gap + 0.02 * scale
+    hidden = np.maximum(hidden, _blocked(gap, HEAD_RADIUS * scale) * behind)
     # the palm is the wrist once more
     for side in ("left", "right"):
         hidden[:, INDEX[f"{side}_palm"]] = hidden[:, INDEX[f"{side}_wrist"]]

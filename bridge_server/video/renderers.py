@@ -4,9 +4,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from importlib import import_module
 from importlib.metadata import entry_points
+from pathlib import Path
 from typing import Any, Final, Protocol
 
 import numpy as np
@@ -16,10 +17,15 @@ from bridge_server.pose_track.track import PoseTrack
 from bridge_server.video.photo import Photo
 from shared.errors import UnderstudyError
 
-__all__ = ["BUILT_IN", "DEFAULT", "ENTRY_POINT_GROUP", "Description", "Renderer", "Scene", "available", "describe_all", "load"]
+__all__ = [
+    "BUILT_IN", "DEFAULT", "ENTRY_POINT_GROUP", "QUALITIES", "Cost", "Description", "Renderer", "Scene", "available",
+    "describe_all", "load",
+]
 
 ENTRY_POINT_GROUP: Final = "understudy.renderers"
 DEFAULT: Final = "puppet"
+QUALITIES: Final = ("draft", "normal", "best")
+"""How much time a renderer may take; one that has no such choice draws all three alike."""
 BUILT_IN: Final = {"puppet": "bridge_server.video.puppet.renderer:PuppetRenderer"}
 
 
@@ -33,6 +39,9 @@ class Scene:
     :ivar points: (66, 2) in the photograph's pixels and (66,) confidence, placed by the user or a detector; None to look for them.
     :ivar width: of the film, pixels; even. :ivar height: likewise.
     :ivar seed: for renderers that draw at random.
+    :ivar quality: one of :data:`QUALITIES`.
+    :ivar audio: file with the speech, or None. :ivar audio_start: seconds into it at the film's first frame; may be negative.
+    :ivar driving: film of the performing character from the same camera, at the track's rate, for renderers that take one; or None.
     """
 
     track: PoseTrack
@@ -42,12 +51,46 @@ class Scene:
     width: int
     height: int
     seed: int = 0
+    quality: str = "normal"
+    audio: Path | None = None
+    audio_start: float = 0.0
+    driving: Path | None = None
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a film takes on this machine, for an estimate before it is begun; normal quality.
+
+    :ivar start_seconds: before the first frame. :ivar frame_seconds: for a frame, whatever its size.
+    :ivar megapixel_seconds: more for each megapixel of a frame.
+    :ivar memory_gb: of the device that draws. :ivar memory_gb_per_megapixel: more for each megapixel of a frame.
+    :ivar draft: share of the time at draft quality. :ivar best: likewise.
+    """
+
+    start_seconds: float = 0.0
+    frame_seconds: float = 0.0
+    megapixel_seconds: float = 0.0
+    memory_gb: float = 0.0
+    memory_gb_per_megapixel: float = 0.0
+    draft: float = 1.0
+    best: float = 1.0
+
+    def seconds(self, width: int, height: int, frames: int, quality: str = "normal") -> float:
+        """For a whole film."""
+        share = {"draft": self.draft, "best": self.best}.get(quality, 1.0)
+        return self.start_seconds + share * frames * (self.frame_seconds + width * height / 1e6 * self.megapixel_seconds)
+
+    def memory(self, width: int, height: int) -> float:
+        """Gigabytes."""
+        return self.memory_gb + width * height / 1e6 * self.memory_gb_per_megapixel
 
 
 @dataclass(frozen=True)
 class Description:
     """A renderer for people: :ivar needs: what it needs, in a sentence. :ivar runs_here: whether it can run on this machine.
-    :ivar why_not: what is missing here, else empty. :ivar notes: of the prepared scene, such as fallbacks taken."""
+    :ivar why_not: what is missing here, else empty. :ivar notes: of the prepared scene, such as fallbacks taken.
+    :ivar cost: what a film takes here, where that is known. :ivar device: that draws. :ivar takes_driving: whether it takes
+    a film of the performing character."""
 
     name: str
     summary: str
@@ -56,10 +99,13 @@ class Description:
     why_not: str = ""
     licence: str = ""
     notes: list[str] = field(default_factory=list)
+    cost: Cost | None = None
+    device: str = "cpu"
+    takes_driving: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """For ``welcome`` and ``doctor``."""
-        return dict(vars(self))
+        return asdict(self)
 
 
 class Renderer(Protocol):
