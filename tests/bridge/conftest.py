@@ -114,15 +114,14 @@ def _sockets(me: psutil.Process) -> set[object]:
 
 
 def start_bridge(
-    state_dir: Path, generator: str = "Slow", *extra: str, environment: dict[str, str] | None = None
+    state_dir: Path, generator: str | None = "Slow", *extra: str, environment: dict[str, str] | None = None
 ) -> RunningBridge:
-    """A bridge with one of the generators of :mod:`tests.bridge.generators`."""
+    """A bridge with one of the generators of :mod:`tests.bridge.generators`, or with the shipped weights for None."""
     former = {k: os.environ.get(k) for k in environment or {}}
     os.environ.update(environment or {})
     try:
-        record, process = launch(
-            state_dir, extra=["--generator", f"tests.bridge.generators:{generator}", "--device", "cpu", *extra]
-        )
+        chosen = ["--generator", f"tests.bridge.generators:{generator}"] if generator else []
+        record, process = launch(state_dir, extra=[*chosen, "--device", "cpu", *extra])
     finally:
         for name, value in former.items():
             os.environ.pop(name) if value is None else os.environ.update({name: value})

@@ -16,8 +16,8 @@ __all__ = ["a_bridge", "resident"]
 
 
 @contextmanager
-def a_bridge(generator: str, *extra: str) -> Iterator[RunningBridge]:
-    """A bridge of its own in a folder of its own."""
+def a_bridge(generator: str | None, *extra: str) -> Iterator[RunningBridge]:
+    """A bridge of its own in a folder of its own; None for the shipped weights."""
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         bridge = start_bridge(Path(folder), generator, *extra)
         try:
