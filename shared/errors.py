@@ -26,6 +26,7 @@ CODES: Final[dict[str, bool]] = {
     "weights_missing": False,
     "weights_invalid": False,
     "text_encoder_missing": False,
+    "audio_encoder_missing": False,
     "request_invalid": False,
     "request_too_large": False,
     "version_mismatch": False,

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from bridge_server.audio.activity import speech_activity
-from bridge_server.audio.features import mel_features
+from bridge_server.audio.encoder import load_audio_encoder
 from bridge_server.audio.sound import Audio
 from bridge_server.face import FaceOptions, FacePerformance
 from bridge_server.face import perform as perform_face
@@ -73,7 +73,8 @@ class VersaGenerator:
 
     :param weights: name or folder of a weights set.
     :param device: torch device.
-    :raises UnderstudyError: ``weights_missing``, ``weights_invalid`` or ``text_encoder_missing``.
+    :raises UnderstudyError: ``weights_missing``, ``weights_invalid``, ``text_encoder_missing`` or
+        ``audio_encoder_missing``.
     """
 
     def __init__(self, weights: str = "starter", device: str = "cpu") -> None:
@@ -81,7 +82,13 @@ class VersaGenerator:
         folder: Path = find_set(weights)
         self.networks = load_networks(folder, device)
         encoder = self.networks.card["text_encoder"]
-        self.encoder = load_text_encoder(encoder["name"], None, device, encoder["sha256"])
+        self.encoder = load_text_encoder(encoder["name"], None, device, encoder["sha256"], folder)
+        hearing = {"name": "mel", **self.networks.card.get("audio_encoder", {})}
+        self.hearing = load_audio_encoder(hearing["name"], None, device, sha256=hearing.get("sha256", ""),
+                                          layer=hearing.get("layer", "last"), beside=folder)
+        if self.networks.audio is not None and self.networks.audio.config.audio_width != self.hearing.width:
+            raise UnderstudyError("weights_invalid", f"The weights {weights} were trained with another audio encoder than their card "
+                                  f"names ({hearing['name']}).", "Fetch the weights again.")
 
     def describe(self) -> dict[str, Any]:
         """See :class:`.generator.Generator`."""
@@ -203,7 +210,7 @@ class VersaGenerator:
             return None, None
         # row k of a token's eight lies in the middle of its eighth
         rate = AUDIO_RATE * tempo
-        rows = mel_features(audio.samples, audio.rate, tokens * _ROWS, rate, 0.5 / rate)
+        rows = self.hearing.features(audio.samples, audio.rate, tokens * _ROWS, rate, 0.5 / rate)
         given = speech_activity(rows, _ROWS)
         return (rows, given) if given.any() else (None, None)
 

@@ -1,21 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """Text encoders by name: ``minilm`` (starter weights) and ``clip`` (the paper's).
 
-The model is looked for in a given folder, then in the installed package that carries it, then in
-the model hub's cache, then on the hub. Which weights a generator was trained with is part of its
+The model is looked for in a given folder, then beside the weights, in ``$UNDERSTUDY_ENCODERS/<name>``, in the installed
+package that carries it, in the model hub's cache, and last on the hub. Which weights a generator was trained with is part of its
 metadata (SHA-256), so that another model is never used in silence.
 """
 
 from __future__ import annotations
 
-import hashlib
-import importlib.util
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final, Protocol
 
 import numpy as np
 
+from bridge_server.pretrained import PATTERNS, file_hash, find_local, weights_hash
 from shared.errors import UnderstudyError
 
 __all__ = ["ENCODERS", "TextEncoder", "file_hash", "load_text_encoder"]
@@ -31,21 +29,6 @@ class TextEncoder(Protocol):
         """(len(texts), width) float32."""
 
 
-@lru_cache(maxsize=16)
-def _hash(path: str, size: int, modified: int) -> str:
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        for block in iter(lambda: file.read(1 << 20), b""):
-            digest.update(block)
-    return digest.hexdigest()
-
-
-def file_hash(path: Path) -> str:
-    """SHA-256 of a file in hexadecimal."""
-    status = path.stat()
-    return _hash(str(path), status.st_size, status.st_mtime_ns)
-
-
 class _MiniLM:
     """all-MiniLM-L6-v2: the mean of the last hidden states over the words, at unit length (its model card)."""
 
@@ -55,7 +38,7 @@ class _MiniLM:
         self.tokenizer: Any = AutoTokenizer.from_pretrained(folder, local_files_only=True)
         self.model: Any = AutoModel.from_pretrained(folder, local_files_only=True).eval().to(device)
         self.width = int(self.model.config.hidden_size)
-        self.digest = file_hash(folder / "model.safetensors")
+        self.digest = weights_hash(folder)
         self.device = device
 
     def encode(self, texts: list[str]) -> np.ndarray:
@@ -82,7 +65,7 @@ class _Clip:
         self.tokenizer: Any = AutoTokenizer.from_pretrained(folder, local_files_only=True)
         self.model: Any = CLIPTextModel.from_pretrained(folder, local_files_only=True).eval().to(device)
         self.width = int(self.model.config.hidden_size)
-        self.digest = file_hash(next(iter(sorted(folder.glob("*.safetensors")))))
+        self.digest = weights_hash(folder)
         self.device = device
 
     def encode(self, texts: list[str]) -> np.ndarray:
@@ -104,7 +87,7 @@ ENCODERS: Final[dict[str, tuple[Any, str, str, str]]] = {
 }
 
 
-def _find(name: str, folder: str | Path | None) -> Path:
+def _find(name: str, folder: str | Path | None, beside: Path | None) -> Path:
     _, package, inside, hub = ENCODERS[name]
     if folder:
         path = Path(folder)
@@ -112,20 +95,13 @@ def _find(name: str, folder: str | Path | None) -> Path:
             raise UnderstudyError("text_encoder_missing", f"{path} holds no text encoder.",
                                   f"Name a folder with {hub}'s config.json, tokenizer and model.safetensors.")
         return path
-    if package:
-        spec = importlib.util.find_spec(package)
-        if spec and spec.origin and (path := Path(spec.origin).parent / inside).joinpath("config.json").is_file():
-            return path
+    if (found := find_local(name, hub, beside=beside, package=package, inside=inside)) is not None:
+        return found
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
-    patterns = ["*.json", "*.txt", "model.safetensors"]
     try:
-        return Path(snapshot_download(hub, allow_patterns=patterns, local_files_only=True))
-    except LocalEntryNotFoundError:
-        pass
-    try:
-        return Path(snapshot_download(hub, allow_patterns=patterns))
+        return Path(snapshot_download(hub, allow_patterns=PATTERNS))
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
         raise UnderstudyError(
             "text_encoder_missing", f"The text encoder {name} is not on this machine and could not be fetched.",
@@ -134,18 +110,24 @@ def _find(name: str, folder: str | Path | None) -> Path:
         ) from error
 
 
-def load_text_encoder(name: str = "minilm", folder: str | Path | None = None, device: str = "cpu", digest: str = "") -> TextEncoder:
+def load_text_encoder(
+    name: str = "minilm", folder: str | Path | None = None, device: str = "cpu", digest: str = "", beside: Path | None = None,
+) -> TextEncoder:
     """A text encoder.
 
+    :param folder: of its model; by default it is looked for as the module says.
     :param digest: SHA-256 that the weights must have; empty accepts any.
+    :param beside: folder of the weights set that it is for.
     :raises UnderstudyError: ``text_encoder_missing``, ``weights_invalid`` or ``unsupported``.
     """
     if name not in ENCODERS:
         raise UnderstudyError("unsupported", f"There is no text encoder named {name!r}.", f"Choose one of {', '.join(ENCODERS)}.")
-    path = _find(name, folder)
+    path = _find(name, folder, beside)
+    from safetensors import SafetensorError
+
     try:
         encoder: TextEncoder = ENCODERS[name][0](path, device)
-    except (OSError, ValueError, KeyError, StopIteration) as error:
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         raise UnderstudyError("weights_invalid", f"The text encoder in {path.name} cannot be read ({type(error).__name__}).",
                               f"Fetch {ENCODERS[name][3]} again.") from error
     if digest and encoder.digest != digest:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 import tomllib
@@ -13,10 +14,11 @@ from typing import Any, Final
 
 import torch
 
+from bridge_server.audio.encoder import AudioEncoder, load_audio_encoder
 from bridge_server.motion.text_branch import BranchConfig
 from bridge_server.motion.tokenizer import Tokenizer, TokenizerConfig
 from bridge_server.motion.weights import SHIPPED, load_networks, save_network, write_card
-from bridge_server.text.encoder import load_text_encoder
+from bridge_server.text.encoder import TextEncoder, load_text_encoder
 from shared.errors import UnderstudyError
 
 from . import corpus as corpora
@@ -62,6 +64,31 @@ class Recipe:
     def branch_config(self, **rest: Any) -> BranchConfig:
         """Sizes of the branches."""
         return BranchConfig(codes=self.settings["tokenizer"]["codes"], groups=len(self.groups), **self.settings["branches"], **rest)
+
+    def _encoder(self, which: str, default: str) -> dict[str, Any]:
+        """The options of ``text_encoder`` or ``audio_encoder``: a name, or a table with ``name``, ``folder`` and others."""
+        given = self.settings.get(which, default)
+        return {"name": given} if isinstance(given, str) else {"name": default, **given}
+
+    def text_encoder(self) -> TextEncoder:
+        """What reads directions. :raises UnderstudyError: ``text_encoder_missing`` or ``weights_invalid``."""
+        asked = self._encoder("text_encoder", "minilm")
+        return load_text_encoder(asked["name"], asked.get("folder"), self.device, beside=self.weights)
+
+    def audio_encoder(self) -> AudioEncoder:
+        """What hears speech. :raises UnderstudyError: ``audio_encoder_missing`` or ``weights_invalid``."""
+        asked = self._encoder("audio_encoder", "mel")
+        return load_audio_encoder(asked["name"], asked.get("folder"), self.device, layer=asked.get("layer", "last"), beside=self.weights)
+
+    def cache(self, stem: str) -> Path:
+        """Where sequences are kept between stages; other encoders than the defaults have files of their own."""
+        marks = [stem]
+        if (text := self._encoder("text_encoder", "minilm")["name"]) != "minilm":
+            marks += [text, self.text_encoder().digest[:8]]
+        if stem == "speech" and (asked := self._encoder("audio_encoder", "mel"))["name"] != "mel":
+            facts = self.audio_encoder().card()
+            marks += [asked["name"], facts["sha256"][:8], hashlib.sha256(repr(facts["layer"]).encode()).hexdigest()[:4]]
+        return self.run / f"{'-'.join(marks)}.pt"
 
     @property
     def groups(self) -> dict[str, list[str]]:
@@ -135,7 +162,7 @@ def _load_tokenizer(recipe: Recipe) -> Tokenizer:
 
 def _text_sets(recipe: Recipe) -> tuple[TokenSet, TokenSet]:
     """Training and validation sequences with directions, kept on disk between stages."""
-    cache = recipe.run / "sequences.pt"
+    cache = recipe.cache("sequences")
     if cache.is_file():
         loaded: tuple[TokenSet, TokenSet] = torch.load(cache, weights_only=False)
         return loaded
@@ -147,15 +174,15 @@ def _text_sets(recipe: Recipe) -> tuple[TokenSet, TokenSet]:
     count = recipe.settings["text"]["sequences"]
     sets = (build_text_set(usable, tokenizer, count, table, recipe.settings["seed"]),
             build_text_set(held, tokenizer, 256, table, 1, recombine=0.0))
-    table.embed(load_text_encoder("minilm"))
+    table.embed(recipe.text_encoder())
     torch.save(sets, cache)
     return sets
 
 
-def _joined(a: TokenSet, b: TokenSet) -> TokenSet:
+def _joined(a: TokenSet, b: TokenSet, encoder: TextEncoder) -> TokenSet:
     """Both sets' sequences (without audio), under the first one's captions."""
     numbers = torch.tensor([a.table.add(text) for text in b.table.texts] + [-1], dtype=a.captions.dtype)
-    a.table.embed(load_text_encoder("minilm"))
+    a.table.embed(encoder)
     most = a.captions.shape[-1]
     padded = torch.nn.functional.pad(b.captions, (0, most - b.captions.shape[-1]), value=-1)
     return TokenSet(torch.cat((a.tokens, b.tokens)), torch.cat((a.captions, numbers[padded.long()])), torch.cat((a.since, b.since)),
@@ -164,17 +191,17 @@ def _joined(a: TokenSet, b: TokenSet) -> TokenSet:
 
 def _speech_sets(recipe: Recipe) -> tuple[TokenSet, TokenSet]:
     """Training and validation performances with their speech, kept on disk between stages."""
-    cache = recipe.run / "speech.pt"
+    cache = recipe.cache("speech")
     if cache.is_file():
         loaded: tuple[TokenSet, TokenSet] = torch.load(cache, weights_only=False)
         return loaded
     if not (recipe.speech_folder / "clips.json").is_file():
         raise UnderstudyError("file_missing", f"There are no synthesized performances in {recipe.speech_folder}.",
                               "Run `understudy synthesize` into that folder first.")
-    tokenizer, table = _load_tokenizer(recipe), TextTable()
-    sets = (build_speech_set(recipe.speech_folder, "train", tokenizer, table, changed=True, seed=recipe.settings["seed"]),
-            build_speech_set(recipe.speech_folder, "val", tokenizer, table, mirror=False))
-    table.embed(load_text_encoder("minilm"))
+    tokenizer, table, encoder = _load_tokenizer(recipe), TextTable(), recipe.audio_encoder()
+    sets = (build_speech_set(recipe.speech_folder, "train", tokenizer, table, changed=True, seed=recipe.settings["seed"], encoder=encoder),
+            build_speech_set(recipe.speech_folder, "val", tokenizer, table, mirror=False, encoder=encoder))
+    table.embed(recipe.text_encoder())
     torch.save(sets, cache)
     return sets
 
@@ -185,8 +212,8 @@ def _text(recipe: Recipe) -> None:
         speech, _ = _speech_sets(recipe)
         few = torch.randperm(len(speech), generator=torch.Generator().manual_seed(0))[: len(training) // 5]
         speech = TokenSet(speech.tokens[few], speech.captions[few], speech.since[few], speech.until[few], speech.table)
-        training = _joined(training, speech)
-    config = recipe.branch_config()
+        training = _joined(training, speech, recipe.text_encoder())
+    config = recipe.branch_config(text_width=recipe.text_encoder().width)
     save_network(recipe.weights, "text", train_text_branch(training, validation, config, recipe.options("text")), config.to_json())
 
 
@@ -194,7 +221,7 @@ def _residual(recipe: Recipe) -> None:
     if "residual" not in recipe.settings:
         return
     training, validation = _text_sets(recipe)
-    config = recipe.branch_config()
+    config = recipe.branch_config(text_width=recipe.text_encoder().width)
     model = train_residual_branch(training, validation, _load_tokenizer(recipe), config, recipe.options("residual"))
     save_network(recipe.weights, "residual", model, config.to_json())
 
@@ -204,7 +231,8 @@ def _audio(recipe: Recipe) -> None:
     speech, validation = _speech_sets(recipe)
     _card(recipe)
     text = load_networks(recipe.weights, recipe.device).text
-    config = recipe.branch_config(fusion=recipe.settings["audio"]["fusion"])
+    config = recipe.branch_config(text_width=text.config.text_width, audio_width=recipe.audio_encoder().width,
+                                  fusion=recipe.settings["audio"].get("fusion", "layer"))
     model = train_audio_branch(speech, directed, validation, text, config, recipe.options("audio"))
     save_network(recipe.weights, "audio", model, config.to_json())
     _card(recipe)
@@ -212,10 +240,14 @@ def _audio(recipe: Recipe) -> None:
 
 def _card(recipe: Recipe, folder: Path | None = None) -> None:
     s = recipe.settings
+    # a folder of the encoders says nothing on another machine
+    public = {k: {n: x for n, x in v.items() if n != "folder"} if k in ("text_encoder", "audio_encoder") and isinstance(v, dict) else v
+              for k, v in s.items()}
     write_card(
         folder or recipe.weights, name=s["name"], version=s["version"], licence=s["licence"], data=s["data"],
         non_commercial=bool(s.get("non_commercial", False)),
-        text_encoder={"name": "minilm", "sha256": load_text_encoder("minilm").digest}, recipe=s,
+        text_encoder={"name": recipe._encoder("text_encoder", "minilm")["name"], "sha256": recipe.text_encoder().digest},
+        audio_encoder=recipe.audio_encoder().card(), recipe=public,
     )
 
 

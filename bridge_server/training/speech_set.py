@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from bridge_server.audio.activity import speech_activity
-from bridge_server.audio.features import mel_features
+from bridge_server.audio.encoder import AudioEncoder, Mel
 from bridge_server.motion import features
 from bridge_server.motion.audio_branch import AUDIO_RATE
 from bridge_server.motion.conditions import IDLE_SENTENCE, SPEECH_SENTENCE
@@ -35,14 +35,16 @@ def read_wav(path: Path) -> tuple[np.ndarray, int]:
 
 def build_speech_set(
     folder: Path, split: str, tokenizer: Tokenizer, table: TextTable, *, mirror: bool = True, stride: int = LENGTH // 2,
-    changed: bool = False, seed: int = 0,
+    changed: bool = False, seed: int = 0, encoder: AudioEncoder | None = None,
 ) -> TokenSet:
     """Windows of every clip of a synthesized set (see :mod:`bridge_server.synthesis`).
 
     Where somebody speaks the caption is the paper's fixed sentence, in long pauses the idle one, as at performance.
 
     :param changed: the mirrored motion hears the speech through noise, rooms and codecs (:mod:`bridge_server.synthesis.augment`).
+    :param encoder: what hears the speech; ``mel`` by default.
     """
+    encoder = encoder or Mel()
     generator = np.random.default_rng(seed)
     speech, idle = table.add(SPEECH_SENTENCE), table.add(IDLE_SENTENCE)
     tokens: list[torch.Tensor] = []
@@ -57,7 +59,7 @@ def build_speech_set(
         hearings = [samples]
         if changed:
             hearings.append(augment(samples, generator).samples)
-        heard = [mel_features(s, rate, count * _ROWS, AUDIO_RATE, 0.5 / AUDIO_RATE) for s in hearings]
+        heard = [encoder.features(s, rate, count * _ROWS, AUDIO_RATE, 0.5 / AUDIO_RATE) for s in hearings]
         spoken = speech_activity(heard[0], _ROWS)
         bodies = [(clip.rotations, clip.translation)]
         if mirror:
