@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from bridge_server.video.renderers import QUALITIES
 from shared.errors import UnderstudyError
 from shared.motion import Motion
 
@@ -36,9 +37,16 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--fps", type=float, default=25.0)
     parser.add_argument("--start", type=float, default=0.0, help="seconds into the performance (0)")
     parser.add_argument("--seconds", type=float, help="length (default: to the end)")
+    parser.add_argument("--part", type=float, nargs=2, metavar=("FROM", "TO"), help="draw only these seconds of the film again")
+    parser.add_argument("--audio-start", type=float, default=0.0, help="seconds into the sound at the performance's first frame (0)")
+    parser.add_argument("--quality", default="normal", choices=QUALITIES, help="of renderers that have a choice (normal)")
+    parser.add_argument("--driving", type=Path, metavar="FILE", help="film of the performing character, for renderers that take one")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--permission", default="", metavar="TEXT", help="who allows the use of the photograph; kept in the film")
     parser.add_argument("--mark", action="store_true", help="write a visible mark into the picture")
+    parser.add_argument("--sign-cert", type=Path, metavar="FILE.pem", help="certificate chain for content credentials "
+                        "(default: $UNDERSTUDY_SIGN_CERT, or signing.json in the state folder)")
+    parser.add_argument("--sign-key", type=Path, metavar="FILE.pem", help="its private key")
     parser.add_argument("--track", type=Path, metavar="FILE.npz", help="write the pose track as well")
     parser.add_argument("--dwpose", type=Path, metavar="FILE.npz", help="write the pose track as DWPose key points")
     parser.add_argument("--openpose", type=Path, metavar="FOLDER", help="write the pose track as OpenPose JSON")
@@ -85,6 +93,7 @@ def run(arguments: argparse.Namespace) -> int:
     from bridge_server.pose_track.files import read_points
     from bridge_server.video.film import FilmRequest, make_film
     from bridge_server.video.photo import load_photo
+    from bridge_server.video.provenance import signing_from
 
     points = None
     if arguments.points is not None:
@@ -105,7 +114,8 @@ def run(arguments: argparse.Namespace) -> int:
     request = FilmRequest(
         motion, arguments.photo, arguments.out, arguments.audio, points, camera, arguments.framing,
         _parse_size(arguments.size), arguments.fps, arguments.start, arguments.seconds, arguments.seed, arguments.permission,
-        arguments.mark)
+        arguments.mark, arguments.audio_start, tuple(arguments.part) if arguments.part else None, arguments.quality,
+        arguments.driving, signing_from(arguments.sign_cert, arguments.sign_key))
     began = time.monotonic()
     bar = Bar(sys.stderr)
     try:
@@ -118,7 +128,7 @@ def run(arguments: argparse.Namespace) -> int:
         print("note: No permission for the photograph was stated (--permission); the film's metadata says so.", file=sys.stderr)
     _track_files(arguments, _with_bank(arguments, request, result.track))
     print(f"{result.frames / result.fps:.2f} s of film ({result.frames} frames at {result.fps:g} fps, {result.track.width}x"
-          f"{result.track.height}) in {time.monotonic() - began:.2f} s: {result.path}")
+          f"{result.track.height}) in {time.monotonic() - began:.2f} s{', with content credentials' if result.signed else ''}: {result.path}")
     return 0
 
 

@@ -73,11 +73,13 @@ def write_segment(path: Path, frames: Iterable[np.ndarray], fps: float, kind: st
 def read_sound(path: Path, start: float, seconds: float) -> np.ndarray:
     """(channels, N) float32 at 48 kHz: the part of a sound file that a film of ``seconds`` from ``start`` needs, or less.
 
+    Before the sound begins (``start`` below 0) there is silence.
+
     :raises UnderstudyError: ``file_missing``, ``audio_missing`` or ``audio_unreadable``.
     """
     if not path.is_file():
         raise UnderstudyError("file_missing", f"There is no sound file {path}.", "Check the path.")
-    need = round((start + seconds) * SOUND_RATE)
+    need = max(round((start + seconds) * SOUND_RATE), 0)
     parts: list[np.ndarray] = []
     try:
         with av.open(str(path)) as container:
@@ -99,7 +101,8 @@ def read_sound(path: Path, start: float, seconds: float) -> np.ndarray:
         raise UnderstudyError("audio_unreadable", f"{path.name} cannot be read as sound ({error.strerror or error}).",
                               "Choose a sound file such as WAV, FLAC, MP3 or M4A.") from error
     sound = np.concatenate(parts, 1) if parts else np.zeros((1, 0), np.float32)
-    return np.ascontiguousarray(sound[:, round(start * SOUND_RATE): need])
+    silence = np.zeros((len(sound), min(max(-round(start * SOUND_RATE), 0), round(seconds * SOUND_RATE))), np.float32)
+    return np.concatenate((silence, sound[:, max(round(start * SOUND_RATE), 0): need]), 1)
 
 
 def join(segments: Iterable[Path], out: Path, fps: float, kind: str, sound: np.ndarray | None,
@@ -160,12 +163,18 @@ def _add_sound(container: Any, stream: Any, sound: np.ndarray, samples: int) -> 
         container.mux(packet)
 
 
-def write_png(folder: Path, first: int, frames: Iterable[np.ndarray]) -> None:
-    """``000001.png`` and so on, the first picture being number ``first + 1``; each appears whole or not at all."""
-    from PIL import Image
+def write_png(folder: Path, first: int, frames: Iterable[np.ndarray], text: Mapping[str, str] | None = None) -> None:
+    """``000001.png`` and so on, the first picture being number ``first + 1``; each appears whole or not at all.
 
+    :param text: chunks of text that each picture carries, by keyword.
+    """
+    from PIL import Image, PngImagePlugin
+
+    chunks = PngImagePlugin.PngInfo()
+    for keyword, content in (text or {}).items():
+        chunks.add_text(keyword, content)
     for number, frame in enumerate(frames, first + 1):
         path = folder / f"{number:06d}.png"
         temporary = folder / f"part-{path.name}"
-        Image.fromarray(frame).save(temporary, format="PNG", compress_level=3)
+        Image.fromarray(frame).save(temporary, format="PNG", compress_level=3, pnginfo=chunks)
         shutil.move(temporary, path)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -16,21 +16,23 @@ import numpy as np
 from bridge_server.motion.generator import Report
 from bridge_server.pose_track.camera import NEAR, Camera, Framing
 from bridge_server.pose_track.layout import INDEX
+from bridge_server.pose_track.performer import Joints
 from bridge_server.pose_track.project import camera_for, track_of
 from bridge_server.pose_track.track import PoseTrack
 from bridge_server.video import encode
-from bridge_server.video.photo import load_photo
-from bridge_server.video.renderers import Renderer, Scene
+from bridge_server.video.photo import Photo, load_photo
+from bridge_server.video.provenance import Signing, describe, metadata_of, picture_text, sign
+from bridge_server.video.renderers import QUALITIES, Description, Renderer, Scene
 from shared import __version__
 from shared.errors import UnderstudyError
 from shared.motion import Motion
 
-__all__ = ["FilmRequest", "FilmResult", "cut", "make_film"]
+__all__ = ["FilmRequest", "FilmResult", "Preview", "cut", "make_film"]
 
 SEGMENT_SECONDS: Final = 2.0
 MAX_SIDE: Final = 4096
-# IPTC's term for media that was made by an algorithm from an existing picture
-_SOURCE_TYPE: Final = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
+Preview = Callable[[int, np.ndarray], None]
+"""Is shown frames (H, W, 3) uint8 by their number as they are drawn."""
 
 
 @dataclass
@@ -38,14 +40,19 @@ class FilmRequest:
     """What to film.
 
     :ivar motion: the performance. :ivar photo: picture of the person. :ivar out: ``.mp4``, ``.mov``, or a folder for PNG.
-    :ivar audio: speech whose time 0 is the performance's. :ivar points: (66, 2) and (66,), points placed on the photograph.
+    :ivar audio: the speech. :ivar audio_start: seconds into it at the performance's first frame; may be negative.
+    :ivar points: (66, 2) and (66,), points placed on the photograph.
     :ivar camera: of the scene, one matrix for each frame of the motion or one for all; None for a virtual one.
     :ivar size: (width, height), None for the photograph's shape with a short side of 512.
     :ivar start: seconds into the performance. :ivar seconds: length, None for all of the rest.
+    :ivar part: seconds (from, to) within the film that are drawn, so that a stretch can be drawn again; None for all.
     :ivar permission: who allows the use of the photograph, in the user's words. :ivar mark: write a visible mark.
+    :ivar quality: one of :data:`~bridge_server.video.renderers.QUALITIES`.
+    :ivar driving: film of the performing character, for renderers that take one.
+    :ivar signing: certificate and key for content credentials; None for plain metadata.
     """
 
-    motion: Motion
+    motion: Motion | Joints
     photo: Path
     out: Path
     audio: Path | None = None
@@ -59,11 +66,17 @@ class FilmRequest:
     seed: int = 0
     permission: str = ""
     mark: bool = False
+    audio_start: float = 0.0
+    part: tuple[float, float] | None = None
+    quality: str = "normal"
+    driving: Path | None = None
+    signing: Signing | None = None
 
 
 @dataclass
 class FilmResult:
-    """:ivar resumed: segments that an interrupted film had left and that were used."""
+    """:ivar frames: drawn. :ivar first: number of the first drawn frame in the whole film.
+    :ivar resumed: segments that an interrupted film had left and that were used. :ivar signed: whether it has content credentials."""
 
     path: Path
     frames: int
@@ -71,6 +84,8 @@ class FilmResult:
     track: PoseTrack
     resumed: int = 0
     notes: list[str] = field(default_factory=list)
+    first: int = 0
+    signed: bool = False
 
 
 def _size(request: FilmRequest, photo: tuple[int, int]) -> tuple[int, int]:
@@ -89,40 +104,48 @@ def _size(request: FilmRequest, photo: tuple[int, int]) -> tuple[int, int]:
     return width, height
 
 
-def cut(request: FilmRequest) -> tuple[Motion, Camera | None]:
+def cut(request: FilmRequest) -> tuple[Joints, Camera | None]:
     """The asked range at the film's rate."""
-    motion, camera = request.motion, request.camera
+    performance, camera = request.motion, request.camera
     if not 1 <= request.fps <= 120:
         raise UnderstudyError("request_invalid", f"A film cannot have {request.fps:g} frames per second.", "Choose 1 to 120.")
-    if len(motion) < 2:
+    if len(performance) < 2:
         raise UnderstudyError("request_invalid", "The performance has no frames.", "Perform first.")
-    seconds = motion.duration - request.start if request.seconds is None else request.seconds
-    if request.start < 0 or seconds <= 0 or request.start + seconds > motion.duration + 0.5 / request.fps + 1e-6:
+    whole = performance.duration
+    seconds = whole - request.start if request.seconds is None else request.seconds
+    if request.start < 0 or seconds <= 0 or request.start + seconds > whole + 0.5 / request.fps + 1e-6:
         raise UnderstudyError("request_invalid", f"The range from {request.start:g} s for {seconds:g} s does not lie within the "
-                              f"performance of {motion.duration:.2f} s.", "Choose a range within it.")
-    index = np.arange(max(int(round(seconds * request.fps)), 1)) / request.fps + request.start
-    total = max(int(np.ceil((request.start + seconds) * request.fps)) + 1, 2)
-    at_rate = motion.resample(request.fps, total)
-    frames = np.minimum(np.rint(index * request.fps).astype(int), total - 1)
+                              f"performance of {whole:.2f} s.", "Choose a range within it.")
+    joints = performance if isinstance(performance, Joints) else Joints.of(performance)
+    time = np.arange(max(int(round(seconds * request.fps)), 1)) / request.fps + request.start
     if camera is not None and max(len(camera.view), len(camera.projection)) > 1:
-        nearest = np.clip(np.rint(index * motion.fps).astype(int), 0, len(motion) - 1)
+        nearest = np.clip(np.rint(time * joints.fps).astype(int), 0, len(joints) - 1)
         camera = Camera(camera.width, camera.height, camera.view[nearest % len(camera.view)],
                         camera.projection[nearest % len(camera.projection)])
-    return at_rate.take(frames), camera
+    return joints.at(time, request.fps), camera
 
 
-def _provenance(request: FilmRequest, renderer: str, digest: str, frames: int) -> dict[str, Any]:
-    source = {"name": request.photo.name, "sha256": digest}
-    made: dict[str, Any] = {
-        "made_with": f"Understudy {__version__}", "renderer": renderer, "digital_source_type": _SOURCE_TYPE,
-        "statement": "This film was generated from a photograph and a synthetic performance.", "photograph": source,
-        "permission": request.permission, "performance": {k: request.motion.metadata[k] for k in
-                                                          ("generator", "seed", "directions", "audio") if k in request.motion.metadata},
-        "frames": frames, "fps": request.fps, "start": request.start, "seed": request.seed,
-    }
-    if request.audio is not None:
-        made["sound"] = {"name": request.audio.name, "sha256": sha256(request.audio.read_bytes()).hexdigest()}
-    return made
+def _range(request: FilmRequest, frames: int) -> tuple[int, int]:
+    """Numbers of the first frame that is drawn and of the one after the last."""
+    if request.part is None:
+        return 0, frames
+    first, last = (int(round(second * request.fps)) for second in request.part)
+    if not 0 <= first < last or first >= frames:
+        raise UnderstudyError("request_invalid", f"There is nothing to draw from {request.part[0]:g} s to {request.part[1]:g} s of a "
+                              f"film of {frames / request.fps:.2f} s.", "Choose a range within the film.")
+    return first, min(last, frames)
+
+
+def _memory(facts: Description, width: int, height: int) -> None:
+    """Refuse a film that this machine cannot hold, before any work. Graphics memory is the renderer's own affair."""
+    import psutil
+
+    if facts.cost is None or facts.device != "cpu":
+        return
+    need, free = facts.cost.memory(width, height), psutil.virtual_memory().available / 1e9
+    if need > free:
+        raise UnderstudyError("out_of_memory", f"A film of {width}x{height} by {facts.name} needs about {need:.1f} GB of memory, and "
+                              f"{free:.1f} GB are free.", "Choose a smaller film, or close other programs.")
 
 
 def _marked(frame: np.ndarray) -> np.ndarray:
@@ -137,62 +160,95 @@ def _marked(frame: np.ndarray) -> np.ndarray:
     return out
 
 
-def _key(scene: Scene, renderer: str, request: FilmRequest) -> str:
+def _key(scene: Scene, renderer: str, request: FilmRequest, span: tuple[int, int]) -> str:
     """Changes with anything that changes a picture, so that an interrupted film is only continued by the same film."""
-    digest = sha256(f"{__version__} {renderer} {scene.width} {scene.height} {scene.seed} {request.mark} {request.fps}".encode())
+    digest = sha256(f"{__version__} {renderer} {scene.width} {scene.height} {scene.seed} {scene.quality} {request.mark} {request.fps} "
+                    f"{span}".encode())
     for part in (scene.track.points, scene.track.confidence, *(scene.face[n] for n in sorted(scene.face)),
                  *(scene.points or ())):
         digest.update(np.ascontiguousarray(part, np.float32).tobytes())
     digest.update(scene.photo.digest.encode())
+    for path in (scene.audio, scene.driving):
+        digest.update(b"-" if path is None else sha256(path.read_bytes()).digest())
     return digest.hexdigest()
 
 
-def make_film(request: FilmRequest, renderer: Renderer, report: Report) -> FilmResult:
+def make_film(request: FilmRequest, renderer: Renderer, report: Report, preview: Preview | None = None) -> FilmResult:
     """Make the film and the file of facts beside it.
 
     A cancelled or interrupted film leaves its finished segments in ``<out>.parts``; the same request continues there.
 
     :raises UnderstudyError: what is wrong with the request, before any long work; ``cancelled`` from ``report``.
     """
-    name = type(renderer).describe().name
+    facts = type(renderer).describe()
     kind = encode.format_of(request.out)
+    if request.quality not in QUALITIES:
+        raise UnderstudyError("request_invalid", f"There is no quality {request.quality!r}.", f"Choose one of {', '.join(QUALITIES)}.")
     if not request.out.parent.is_dir():
         raise UnderstudyError("file_missing", f"There is no folder {request.out.parent}.", "Make it, or choose another place.")
+    if request.signing is not None:
+        request.signing.check()
     photo = load_photo(request.photo)
     width, height = _size(request, photo.size)
-    motion, camera = cut(request)
+    _memory(facts, width, height)
+    joints, camera = cut(request)
+    first, last = _range(request, len(joints))
     notes: list[str] = []
-    sound = None
-    seconds = len(motion) / request.fps
-    if request.audio is not None:
-        sound = encode.read_sound(request.audio, request.start, seconds)
-        missing = seconds - sound.shape[1] / encode.SOUND_RATE
-        if missing > 0.05:
-            notes.append(f"The performance is {missing:.1f} s longer than the sound; the end of the film is silent.")
+    sound = _sound(request, first, last, notes)
+    scene = _scene(request, joints, camera, photo, (width, height))
+    notes += renderer.prepare(scene, report)
+    provenance = describe(request, facts, photo.digest, (first, last))
+    drawn = _Drawn(renderer, report, request.mark, preview)
+    span = (first, last)
+    if kind == "png":
+        resumed = _pictures(request, drawn, scene, facts.name, span, picture_text(provenance))
+    else:
+        resumed = _movie(request, drawn, scene, facts.name, kind, span, sound, metadata_of(request.out.stem, provenance))
+    signed = request.signing is not None and sign(request, provenance, report)
+    beside = request.out / "film.json" if kind == "png" else request.out.with_suffix(request.out.suffix + ".json")
+    beside.write_text(json.dumps({**provenance, "content_credentials": signed}, indent=1), encoding="utf-8")
+    report("done", 1.0)
+    return FilmResult(request.out, last - first, request.fps, scene.track, resumed, notes, first, signed)
+
+
+def _sound(request: FilmRequest, first: int, last: int, notes: list[str]) -> np.ndarray | None:
+    if request.audio is None:
+        return None
+    seconds = (last - first) / request.fps
+    sound = encode.read_sound(request.audio, request.audio_start + request.start + first / request.fps, seconds)
+    missing = seconds - sound.shape[1] / encode.SOUND_RATE
+    if missing > 0.05:
+        notes.append(f"The performance is {missing:.1f} s longer than the sound; the end of the film is silent.")
+    return sound
+
+
+def _scene(request: FilmRequest, joints: Joints, camera: Camera | None, photo: Photo, size: tuple[int, int]) -> Scene:
     if camera is None:
-        camera = camera_for(motion, request.framing, width, height)
-    track = track_of(motion, camera)
+        camera = camera_for(joints, request.framing, *size)
+    track = track_of(joints, camera)
     behind = track.depth[:, INDEX["neck"]] <= NEAR
     if behind.any() and not camera.orthographic:
         raise UnderstudyError("request_invalid", f"The performer is behind the camera in {int(behind.sum())} of {len(track)} frames.",
                               "Move the camera, or use one of the framings.")
-    scene = Scene(track, motion.face, photo, request.points, width, height, request.seed)
-    notes += renderer.prepare(scene, report)
-    provenance = _provenance(request, name, photo.digest, len(track))
-    metadata = {"title": request.out.stem, "comment": json.dumps(provenance), "encoder_settings": f"Understudy {__version__}"}
-    if kind == "png":
-        resumed = _pictures(request, renderer, scene, name, report, len(track))
-    else:
-        resumed = _movie(request, renderer, scene, name, kind, report, len(track), sound, metadata)
-    facts = request.out / "film.json" if kind == "png" else request.out.with_suffix(request.out.suffix + ".json")
-    facts.write_text(json.dumps(provenance, indent=1), encoding="utf-8")
-    report("done", 1.0)
-    return FilmResult(request.out, len(track), request.fps, track, resumed, notes)
+    return Scene(track, joints.face, photo, request.points, *size, request.seed, request.quality, request.audio,
+                 request.audio_start + request.start, request.driving)
 
 
-def _frames(renderer: Renderer, start: int, stop: int, report: Report, mark: bool) -> Iterator[np.ndarray]:
-    for frame in renderer.frames(start, stop, report):
-        yield _marked(frame) if mark else frame
+@dataclass
+class _Drawn:
+    """Frames of a renderer as they are to be written."""
+
+    renderer: Renderer
+    report: Report
+    mark: bool
+    preview: Preview | None
+
+    def frames(self, start: int, stop: int) -> Iterator[np.ndarray]:
+        for number, frame in enumerate(self.renderer.frames(start, stop, self.report), start):
+            frame = _marked(frame) if self.mark else frame
+            if self.preview is not None:
+                self.preview(number, frame)
+            yield frame
 
 
 def _fresh(folder: Path, key: str) -> None:
@@ -204,33 +260,34 @@ def _fresh(folder: Path, key: str) -> None:
     note.write_text(key, encoding="utf-8")
 
 
-def _movie(request: FilmRequest, renderer: Renderer, scene: Scene, name: str, kind: str, report: Report, frames: int,
+def _movie(request: FilmRequest, drawn: _Drawn, scene: Scene, name: str, kind: str, span: tuple[int, int],
            sound: np.ndarray | None, metadata: dict[str, str]) -> int:
     parts = request.out.with_name(request.out.name + ".parts")
-    _fresh(parts, _key(scene, name, request))
+    _fresh(parts, _key(scene, name, request, span))
     length = max(int(SEGMENT_SECONDS * request.fps), 1)
     segments, resumed = [], 0
-    for number, start in enumerate(range(0, frames, length)):
+    for number, start in enumerate(range(*span, length)):
         path = parts / f"segment{number:05d}{kind}"
         segments.append(path)
         if path.is_file():
             resumed += 1
             continue
-        stop = min(start + length, frames)
-        encode.write_segment(path, _frames(renderer, start, stop, report, request.mark), request.fps, kind)
-    report("joining", 0.99)
-    encode.join(segments, request.out, request.fps, kind, sound, metadata, frames / request.fps)
+        encode.write_segment(path, drawn.frames(start, min(start + length, span[1])), request.fps, kind)
+    drawn.report("joining", 0.99)
+    encode.join(segments, request.out, request.fps, kind, sound, metadata, (span[1] - span[0]) / request.fps)
     shutil.rmtree(parts)
     return resumed
 
 
-def _pictures(request: FilmRequest, renderer: Renderer, scene: Scene, name: str, report: Report, frames: int) -> int:
-    key, note = _key(scene, name, request), request.out / "key.txt"
+def _pictures(request: FilmRequest, drawn: _Drawn, scene: Scene, name: str, span: tuple[int, int],
+              text: dict[str, str]) -> int:
+    """Pictures are numbered from 1 as frames of the whole film, so that those of a part replace their former selves."""
+    key, note = _key(scene, name, request, span), request.out / "key.txt"
     if request.out.is_dir() and any(request.out.iterdir()) and not (note.is_file() and note.read_text(encoding="utf-8") == key):
         raise UnderstudyError("request_invalid", f"The folder {request.out} already has other files.",
                               "Choose an empty folder for the pictures.")
     _fresh(request.out, key)
-    done = sum((request.out / f"{n + 1:06d}.png").is_file() for n in range(frames))
-    first = next((n for n in range(frames) if not (request.out / f"{n + 1:06d}.png").is_file()), frames)
-    encode.write_png(request.out, first, _frames(renderer, first, frames, report, request.mark))
-    return done
+    there = [(request.out / f"{n + 1:06d}.png").is_file() for n in range(*span)]
+    first = span[0] + (there.index(False) if False in there else len(there))
+    encode.write_png(request.out, first, drawn.frames(first, span[1]), text)
+    return sum(there)
