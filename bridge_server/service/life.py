@@ -24,13 +24,14 @@ LOGGER: Final = logging.getLogger("understudy.bridge")
 
 
 def log_event(event: str, *, level: int = logging.INFO, **fields: Any) -> None:
-    """One line ``event key=value …`` in the log; values with spaces are quoted."""
+    """One line ``event key=value …`` in the log; values with spaces, or that could break the line, are quoted."""
     parts = [event]
     for name, value in fields.items():
         if value is None:
             continue
         text = f"{value:.3f}" if isinstance(value, float) else str(value)
-        parts.append(f"{name}={text!r}" if any(c in text for c in ' "=\n') or not text else f"{name}={text}")
+        plain = text and text.isprintable() and not any(c in text for c in ' "=')
+        parts.append(f"{name}={text}" if plain else f"{name}={text!r}")
     LOGGER.log(level, " ".join(parts), extra={"event": event, "fields": fields})
 
 
@@ -65,7 +66,7 @@ def logging_to(path: Path, *, verbose: bool = False, as_json: bool = False) -> I
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         file: logging.Handler = logging.handlers.RotatingFileHandler(
-            path, maxBytes=5 << 20, backupCount=4, encoding="utf-8"
+            path, maxBytes=5 << 20, backupCount=4, encoding="utf-8", errors="backslashreplace"
         )
     except OSError as error:
         raise UnderstudyError(

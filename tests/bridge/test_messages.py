@@ -17,7 +17,7 @@ from shared.protocol import Message
 from shared.requests import MAX_SECONDS, MotionRequest
 from shared.timeline import Direction
 
-from .conftest import RunningBridge, request_for, wav
+from .conftest import RunningBridge, request_for, wait_for, wav
 
 
 class Raw:
@@ -47,7 +47,7 @@ def raw(bridge: RunningBridge) -> Any:
 
 
 def test_no_token_and_wrong_token(raw: Raw) -> None:
-    for token in ({}, {"token": "guess"}, {"token": "x" * 256}):
+    for token in ({}, {"token": "guess"}, {"token": "x" * 256}, {"token": "\ud800"}):
         answer = raw.ask(raw.header(**token))
         assert answer.body["code"] == "unauthorised" and answer.id == "q1"
 
@@ -111,6 +111,24 @@ def test_message_that_is_none(raw: Raw, frames: list[bytes]) -> None:
     assert raw.ask(*frames).body["code"] == "bad_message"
 
 
+@pytest.mark.parametrize("name", ["\ud800", "a\x00b", "../../etc/passwd", "x" * 5000, 7, None, ["a"]])
+def test_names_of_jobs_that_cannot_be(client: Client, bridge: RunningBridge, name: Any) -> None:
+    for kind in ("status", "fetch", "cancel"):
+        with pytest.raises(UnderstudyError) as caught:
+            client.ask(Message(kind, body={"job": name}))
+        assert caught.value.code == "not_found"
+    assert "request.failed" not in bridge.log
+
+
+def test_a_message_cannot_write_lines_of_its_own_into_the_log(raw: Raw, bridge: RunningBridge) -> None:
+    name = "Blender\r2026-01-01T00:00:00.000 INFO bridge.exit code=0\u2028\ud800"
+    body = {"client": name}
+    assert raw.ask(raw.header(type="hello", token=bridge.record.token, body=body)).type == "welcome"
+    wait_for(lambda: "client.hello client='Blender" in bridge.log, "the line about the client")
+    line = next(line for line in bridge.log.splitlines() if "client.hello client='Blender" in line)
+    assert line.endswith("owner=local")
+
+
 def test_too_many_buffers(raw: Raw) -> None:
     assert raw.ask(raw.header(), *[b""] * 33).body["code"] == "request_too_large"
 
@@ -148,6 +166,8 @@ DIRECTION = {"start": 0, "end": 2, "text": "walks"}
         ({"duration": MAX_SECONDS + 1}, "request_invalid"),
         ({"directions": [{**DIRECTION, "start": 1e6, "end": 1e6 + 1}]}, "request_invalid"),
         ({"directions": [DIRECTION], "weights": 5}, "request_invalid"),
+        ({"directions": [DIRECTION], "weights": "starter\x00"}, "request_invalid"),
+        ({"directions": [DIRECTION], "weights": "\ud800/x"}, "request_invalid"),
     ],
 )
 def test_request_that_cannot_be_performed(client: Client, request_: dict[str, Any], code: str) -> None:
