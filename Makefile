@@ -3,6 +3,7 @@
 #
 #   make demo [AUDIO=my.wav] [DIRECTIONS=my.json] [CHARACTER=my.blend] [BLENDER=/path/to/blender] [OUT=folder] [SEED=7]
 #   make test [ARGS="-k wire"]     make test-all     make addon     make bench     make ui     make film [PHOTO=me.jpg]     make weights DATA=folder     make clean
+#   make soak      make stress     make fuzz      (the bridge, long: each ends by itself and writes benchmarks/results.json)
 
 PYTHON ?= python3
 ifeq ($(OS),Windows_NT)
@@ -11,6 +12,6 @@ endif
 
 export AUDIO DIRECTIONS CHARACTER BLENDER OUT SEED GENERATOR PHOTO DATA FOLDER
 
-.PHONY: demo test test-all addon bench ui film weights clean
-demo test test-all addon bench ui film weights clean:
+.PHONY: demo test test-all addon bench soak stress fuzz ui film weights clean
+demo test test-all addon bench soak stress fuzz ui film weights clean:
 	@$(PYTHON) tools/dev.py $@ $(ARGS)

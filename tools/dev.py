@@ -5,6 +5,7 @@
     python tools/dev.py demo [--audio my.wav] [--directions my.json] [--character my.blend] [--blender /path/to/blender]
     python tools/dev.py test [pytest arguments]
     python tools/dev.py test-all | addon | bench | ui | film | weights | clean
+    python tools/dev.py soak | stress | fuzz [--scale 0.1]
 
 The environments are made under .venv and .venv-blender on first use and updated when constraints.txt changes.
 """
@@ -86,6 +87,31 @@ def bench(arguments: list[str]) -> int:
     return run([str(python), "-m", "benchmarks.run", *arguments], UNDERSTUDY_BLENDER_PYTHON=str(blender))
 
 
+def _stress(what: list[str], arguments: list[str]) -> int:
+    """A long test of the bridge; it ends by itself and its figures go to benchmarks/results.json."""
+    if os.name == "nt":
+        raise env.SetupError("The long tests of the bridge bound memory and send signals as POSIX does. Run them on Linux or macOS.")
+    return run([str(env.ensure_bridge()), "-m", "tests.stress", *what, *arguments], OMP_NUM_THREADS="1")
+
+
+def soak(arguments: list[str]) -> int:
+    """10,000 jobs through one bridge, with memory looked at."""
+    return _stress(["soak"], arguments)
+
+
+def stress(arguments: list[str]) -> int:
+    """200 clients at once; worker, bridge and client killed 100 times."""
+    return _stress(["clients", "kill", "latency"], arguments)
+
+
+def fuzz(arguments: list[str]) -> int:
+    """More than a million spoiled messages for the decoder and a bridge."""
+    env.ensure_bridge()
+    if os.name != "nt":
+        env.ensure_extra("fuzz", "atheris")
+    return _stress(["fuzz"], arguments)
+
+
 def ui(arguments: list[str]) -> int:
     """Pictures of the panel in a real Blender with a window."""
     python, blender = env.ensure_bridge(), env.ensure_blender()
@@ -122,7 +148,8 @@ def clean(arguments: list[str]) -> int:
     return 0
 
 
-COMMANDS = {"demo": demo, "test": test, "test-all": test_all, "addon": addon, "bench": bench, "ui": ui, "film": film,
+COMMANDS = {"demo": demo, "test": test, "test-all": test_all, "addon": addon, "bench": bench, "soak": soak, "stress": stress,
+            "fuzz": fuzz, "ui": ui, "film": film,
             "weights": weights, "clean": clean}
 
 

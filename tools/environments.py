@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Final
 
 __all__ = ["BRIDGE_ENV", "ROOT", "SetupError", "blender_env", "bridge_python", "check_blender", "ensure_blender",
-           "ensure_bridge", "venv_python"]
+           "ensure_bridge", "ensure_extra", "venv_python"]
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 BRIDGE_ENV: Final = ROOT / ".venv"
@@ -159,6 +159,19 @@ def ensure_bridge() -> Path:
                              "the same command again; it goes on where it stopped.")
         file.write_text(stamp)
     return venv_python(BRIDGE_ENV)
+
+
+def ensure_extra(extra: str, module: str) -> None:
+    """Add an optional extra of pyproject.toml to ``.venv`` when ``module`` cannot be imported there.
+
+    :raises SetupError: when pip cannot install it.
+    """
+    probe = [str(venv_python(BRIDGE_ENV)), "-c", f"import {module}"]
+    if subprocess.run(probe, capture_output=True).returncode == 0:
+        return
+    print(f"Installing what 'understudy[{extra}]' needs", flush=True)
+    if not _pip(BRIDGE_ENV, CONSTRAINTS, TORCH, "--no-build-isolation", "-e", f".[{extra}]"):
+        raise SetupError(f"The packages of 'understudy[{extra}]' could not be installed; pip's message is above.")
 
 
 def ensure_blender(version: str = BLENDER_VERSION) -> Path:

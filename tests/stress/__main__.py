@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``python -m tests.stress [latency|clients|soak|fuzz|kill|all] [--scale 1.0]``: run and write benchmarks/results.json.
+"""``python -m tests.stress [latency] [clients] [soak] [fuzz] [kill] [--scale 1.0]``: run and write benchmarks/results.json.
 
 The exit code is 1 when something was lost, doubled, left behind or failed. ``--scale`` shortens a run for a first look; results
 are written at full scale only, unless ``--write`` insists.
@@ -25,13 +25,15 @@ RUNS = {
 def main() -> int:
     """Run what is asked for."""
     parser = argparse.ArgumentParser(prog="python -m tests.stress")
-    parser.add_argument("what", choices=[*RUNS, "all"], nargs="?", default="all")
+    parser.add_argument("what", nargs="*", metavar="RUN", help=f"{', '.join(RUNS)}; all when none is named")
     parser.add_argument("--scale", type=float, default=1.0)
     parser.add_argument("--write", action="store_true")
     arguments = parser.parse_args()
+    if unknown := set(arguments.what) - set(RUNS):
+        parser.error(f"unknown run {', '.join(sorted(unknown))}")
     results: list[Result] = []
     failures: list[str] = []
-    for name in RUNS if arguments.what == "all" else [arguments.what]:
+    for name in arguments.what or RUNS:
         print(f"{name} …", file=sys.stderr, flush=True)
         found, wrong = RUNS[name](arguments.scale)
         results += found
