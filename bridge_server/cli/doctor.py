@@ -126,22 +126,18 @@ def _devices() -> Iterator[Finding]:
 def _generators() -> Iterator[Finding]:
     from bridge_server.motion import generator
 
-    for name, entry in sorted({generator.DEFAULT: None, **generator.available()}.items()):
-        default = " (the default)" if name == generator.DEFAULT else ""
-        try:
-            if entry is not None:
-                entry.load()
-            else:
-                importlib.import_module("bridge_server.motion.versa")
-            source = f" from {entry.dist.name}" if entry is not None and entry.dist is not None else ""
-            yield Finding("generators", GOOD, f"{name}{default}{source}")
-        except (ImportError, AttributeError) as error:
-            yield Finding(
-                "generators",
-                BAD,
-                f"{name}{default} cannot be imported ({error})",
-                "Install or repair the package that brings it.",
-            )
+    for item in generator.describe_all():
+        default = " (the default)" if item.name == generator.DEFAULT else ""
+        source = f" [{item.source}]" if item.source else ""
+        terms = f"; licence {item.licence or 'not stated'}{', non-commercial use only' if item.non_commercial else ''}"
+        if item.runs_here:
+            yield Finding("generators", GOOD, f"{item.name}{default}: {item.summary or 'no summary'}{terms}{source}")
+            if item.needs:
+                yield Finding("generators", GOOD, f"  needs: {item.needs}")
+        else:
+            # without the default nothing is performed; of the others the user may not want any
+            state = BAD if item.name == generator.DEFAULT else NOTE
+            yield Finding("generators", state, f"{item.name}{default} cannot run here: {item.why_not}{terms}{source}", item.needs)
 
 
 def _renderers() -> Iterator[Finding]:
@@ -156,6 +152,7 @@ def _renderers() -> Iterator[Finding]:
 
 
 def _weights() -> Iterator[Finding]:
+    from bridge_server.audio.encoder import load_audio_encoder
     from bridge_server.motion import weights
     from bridge_server.text.encoder import load_text_encoder
 
@@ -168,7 +165,8 @@ def _weights() -> Iterator[Finding]:
             f"there are no weights in {', '.join(map(str, folders))}",
             "Take the whole repository, with the folder bridge_server/weights, or run 'make weights'.",
         )
-    encoders: dict[tuple[str, str], str] = {}
+    encoders: dict[tuple[str, str], Path] = {}
+    hearing: dict[str, tuple[dict[str, Any], Path]] = {}
     for folder in sets:
         try:
             card = weights.read_card(folder)
@@ -184,13 +182,21 @@ def _weights() -> Iterator[Finding]:
             size = (folder / name).stat().st_size / 2**20
             yield Finding("weights", GOOD, f"  {name} {size:.1f} MB sha256 {digest}")
         if encoder := card.get("text_encoder"):
-            encoders[encoder["name"], encoder["sha256"]] = folder.name
+            encoders[encoder["name"], encoder["sha256"]] = folder
+        if (audio := card.get("audio_encoder", {"name": "mel"}))["name"] != "mel":
+            hearing[audio["sha256"]] = audio, folder
     for (name, digest), user in encoders.items():
         try:
-            load_text_encoder(name, None, "cpu", digest)
-            yield Finding("text encoder", GOOD, f"{name} (for {user}) sha256 {digest}")
+            load_text_encoder(name, None, "cpu", digest, user)
+            yield Finding("text encoder", GOOD, f"{name} (for {user.name}) sha256 {digest}")
         except UnderstudyError as error:
             yield Finding("text encoder", BAD, error.message, error.fix)
+    for audio, user in hearing.values():
+        try:
+            load_audio_encoder(audio["name"], sha256=audio["sha256"], layer=audio["layer"], beside=user)
+            yield Finding("audio encoder", GOOD, f"{audio['name']} (for {user.name}) sha256 {audio['sha256']}")
+        except UnderstudyError as error:
+            yield Finding("audio encoder", BAD, error.message, error.fix)
 
 
 def _folders(state_dir: Path) -> Iterator[Finding]:

@@ -24,7 +24,11 @@ def add_state(parser: argparse.ArgumentParser) -> None:
 def add_model(parser: argparse.ArgumentParser) -> None:
     """``--generator``, ``--weights``, ``--device``."""
     parser.add_argument(
-        "--generator", default="versa", help="motion generator: a name, or module:attribute (default: versa)"
+        "--generator",
+        type=_generator,
+        default="versa",
+        help="motion generator: a name, module:attribute, or process:FILE.toml for one in an environment of its own "
+        "(default: versa)",
     )
     parser.add_argument("--weights", default="starter", help="set of weights, a name or a folder (default: starter)")
     parser.add_argument(
@@ -32,6 +36,12 @@ def add_model(parser: argparse.ArgumentParser) -> None:
         default="auto",
         help="auto, cpu, cuda, cuda:1, mps; several with commas, one worker each (default: auto)",
     )
+
+
+def _generator(text: str) -> str:
+    """A file is named from where the user stands, and a bridge that is started for it stands elsewhere."""
+    kind, colon, path = text.partition(":")
+    return f"process:{Path(path).expanduser().absolute()}" if colon and kind == "process" else text
 
 
 def add_bridge(parser: argparse.ArgumentParser) -> None:

@@ -33,12 +33,12 @@ from .assembly import Assembler, FineLayer
 from .attributes import stay_in_place
 from .audio_branch import AUDIO_RATE
 from .editing import extended, insert, known_tokens, snap_locks
-from .generator import Chunk, Report
+from .generator import Chunk, Description, Report
 from .layering import ease_window
 from .sampler import SampleOptions, Speech, sample
 from .scheduling import FINE_PARTS, TOKEN_SECONDS, plan
 from .tokenizer import DOWN_RATE
-from .weights import find_set, load_networks
+from .weights import SHIPPED, find_set, load_networks
 
 __all__ = ["VersaGenerator"]
 
@@ -89,6 +89,14 @@ class VersaGenerator:
         if self.networks.audio is not None and self.networks.audio.config.audio_width != self.hearing.width:
             raise UnderstudyError("weights_invalid", f"The weights {weights} were trained with another audio encoder than their card "
                                   f"names ({hearing['name']}).", "Fetch the weights again.")
+
+    @staticmethod
+    def about() -> Description:
+        """See :func:`.generator.describe`."""
+        sets = sorted(p.parent for p in SHIPPED.glob("*/card.json"))
+        return Description("versa", "speech and directions to body, hands and face: a text branch and an audio branch",
+                           "A weights set and the text encoder that its card names.", bool(sets),
+                           "" if sets else f"there are no weights in {SHIPPED}", "by the weights set, see weights")
 
     def describe(self) -> dict[str, Any]:
         """See :class:`.generator.Generator`."""
