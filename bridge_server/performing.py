@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a worker does with a job of kind ``motion``: decode the speech, perform, check the result."""
+"""What a worker does with a job: decode the speech, perform, check the result; films are handed on."""
 
 from __future__ import annotations
 
@@ -62,6 +62,12 @@ class MotionPerformer:
         """See :class:`bridge_server.service.worker.Performer`."""
         return self._ensure(self._weights).describe()
 
+    def facts(self) -> dict[str, Any]:
+        """What else can be done here: films, by these renderers. Takes a moment, and never raises."""
+        from bridge_server.video.renderers import describe_all
+
+        return {"renderers": [item.to_json() for item in describe_all()]}
+
     def _ensure(self, weights: str) -> generators.Generator:
         if self._generator is None or self._loaded != weights:
             self.unload()
@@ -92,10 +98,14 @@ class MotionPerformer:
         report: Callable[[str, float], None],
         chunk: Callable[[int, dict[str, Any], dict[str, np.ndarray]], None],
     ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-        """The performance of a ``submit`` of kind ``motion``.
+        """The performance of a ``submit`` of kind ``motion``, or the film of one of kind ``film``.
 
         :raises UnderstudyError: with a sentence for the user.
         """
+        if message.body["kind"] == "film":
+            from bridge_server.video.performing import film
+
+            return film(message, report, chunk)
         request = MotionRequest.from_message(message)
         if self._generator is None or self._loaded != request.weights:
             report("loading model", 0.0)

@@ -16,6 +16,7 @@ from typing import Any, Final
 from bridge_server import __version__
 from shared import wire
 from shared.errors import UnderstudyError
+from shared.films import FilmOrder
 from shared.protocol import Message, error_message
 from shared.requests import MotionRequest, check_request
 
@@ -28,7 +29,8 @@ from .settings import Settings
 
 __all__ = ["Answers"]
 
-CAPABILITIES: Final = ("motion", "chunks", "cancel", "fetch", "list", "resume")
+_ID: Final = re.compile(r"[A-Za-z0-9_.-]{0,64}")
+CAPABILITIES: Final = ("motion", "film", "chunks", "cancel", "fetch", "list", "resume")
 
 
 class Answers:
@@ -68,7 +70,9 @@ class Answers:
         answer: Message | None
         try:
             message = wire.decode(frames, receiver="bridge")
-            if peer.owner == LOCAL and not secrets.compare_digest(message.token.encode(), self._token):
+            if peer.owner == LOCAL and not secrets.compare_digest(
+                message.token.encode(errors="surrogatepass"), self._token
+            ):
                 raise UnderstudyError(
                     "unauthorised",
                     "The bridge does not know this client: the token is missing or not this session's.",
@@ -114,12 +118,16 @@ class Answers:
                 "device": ", ".join(filter(None, (w.description.get("device", "") for w in workers))),
                 "capabilities": list(CAPABILITIES),
                 "models": models,
-                "renderers": [],
+                "renderers": self._renderers(),
                 "pid": os.getpid(),
                 "log": str(self._settings.log_file),
                 **self._facts(),
             },
         )
+
+    def _renderers(self) -> list[dict[str, Any]]:
+        """Of films, as the first worker that is up describes them; none before that."""
+        return next((w.facts["renderers"] for w in self._scheduler.workers if w.facts.get("renderers")), [])
 
     def _ping(self, peer: Peer, message: Message) -> Message:
         # the buffers go back as they came: so a client measures its connection
@@ -133,15 +141,18 @@ class Answers:
             self._check_owner(peer, known, message.id)
             self._send(peer, Message("accepted", known.id, {"position": self._scheduler.position(known)}))
             return self._deliver(peer, known, known.id)
-        if message.body["kind"] != "motion":
+        if message.body["kind"] == "film":
+            FilmOrder.from_message(message)
+        elif message.body["kind"] == "motion":
+            request = MotionRequest.from_message(message)
+            check_request(request)
+            self._check_folder(request.weights)
+        else:
             raise UnderstudyError(
                 "unsupported",
                 f"This bridge does no jobs of kind {message.body['kind']!r}.",
-                "Update the bridge, or ask for motion.",
+                "Update the bridge, or ask for motion or a film.",
             )
-        request = MotionRequest.from_message(message)
-        check_request(request)
-        self._check_folder(request.weights)
         job = Job(
             message.id,
             message.body["kind"],
@@ -157,6 +168,12 @@ class Answers:
 
     def _check_folder(self, weights: str) -> None:
         """A request may name a folder of weights; it must not make the bridge read just any."""
+        if not weights.isprintable():
+            raise UnderstudyError(
+                "request_invalid",
+                f"{weights!a} cannot be the name of a set of weights.",
+                "Use the name of a set that the bridge has.",
+            )
         if weights == self._settings.weights or not re.search(r"[/\\]|^\.+$|^~|:", weights):
             return
         wanted = Path(weights).resolve()
@@ -177,11 +194,12 @@ class Answers:
 
     def _job(self, peer: Peer, message: Message) -> Job:
         wanted = message.body.get("job", message.id)
-        job = self._scheduler.find(wanted) if isinstance(wanted, str) else None
+        named = isinstance(wanted, str) and _ID.fullmatch(wanted) is not None
+        job = self._scheduler.find(wanted) if named else None
         if job is None:
             raise UnderstudyError(
                 "not_found",
-                f"The bridge knows no job {str(wanted)[:64]!r}.",
+                f"The bridge knows no job {str(wanted)[:64]!a}.",
                 "It may have been cleaned away; perform again.",
             )
         self._check_owner(peer, job, wanted)
@@ -214,6 +232,7 @@ class Answers:
             {
                 **self._facts(),
                 "workers": workers,
+                "renderers": self._renderers(),
                 "uptime": time.time() - self._began,
                 "pid": os.getpid(),
                 "log": str(self._settings.log_file),
@@ -266,6 +285,6 @@ def _id_of(frames: Sequence[Any]) -> str:
         view = memoryview(frames[0].buffer)
         header = json.loads(bytes(view)) if view.nbytes <= wire.LIMITS.header_bytes else {}
         found = header.get("id", "")
-        return found if isinstance(found, str) and re.fullmatch(r"[A-Za-z0-9_.-]{0,64}", found) else ""
+        return found if isinstance(found, str) and _ID.fullmatch(found) else ""
     except (ValueError, IndexError, AttributeError, RecursionError):
         return ""

@@ -183,6 +183,9 @@ class Scheduler:
         if frames[1].bytes == b"state":
             worker.on_state(json.loads(frames[2].bytes))
             return
+        if frames[1].bytes == b"facts":
+            worker.facts = json.loads(frames[2].bytes)
+            return
         header = json.loads(frames[2].bytes)
         job = worker.job
         if job is None or job.id != header["id"]:

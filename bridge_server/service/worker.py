@@ -6,7 +6,7 @@ input: ``{"address", "identity", "performer": "module:attribute", "options": {�
 the bridge's inner ROUTER under that identity, which nobody else knows. Standard input stays open as long
 as the bridge lives; its end is the end of the worker, however the bridge ended.
 
-To the bridge: ``[b"state", JSON]`` (loading, ready, failed, unloaded), ``[b"job", header, buffer, …]`` (a message for
+To the bridge: ``[b"state", JSON]`` (loading, ready, failed, unloaded), ``[b"facts", JSON]`` (what else it can do), ``[b"job", header, buffer, …]`` (a message for
 the client as in :mod:`shared.wire`). From the bridge: ``[b"job", header, buffer, …]``, ``[b"cancel", id]``,
 ``[b"unload"]``, ``[b"stop"]``.
 
@@ -139,10 +139,19 @@ class Worker:
         """Serve until told to stop."""
         self._thread.start()
         self._load()
+        if hasattr(self._performer, "facts"):
+            self._tasks.put(("facts", None))
         while True:
             task, argument = self._tasks.get()
             if task == "stop":
                 break
+            if task == "facts":
+                # nobody waits for these; a job comes first
+                if self._tasks.empty():
+                    self._send([b"facts", json.dumps(self._performer.facts()).encode()])
+                else:
+                    self._tasks.put(("facts", None))
+                continue
             if task == "unload":
                 self._performer.unload()
                 self._state("unloaded")
@@ -234,7 +243,7 @@ class Worker:
         try:
             return self._attempt(message)
         except Exception as error:
-            if not out_of_memory(error):
+            if not out_of_memory(error) or (isinstance(error, UnderstudyError) and not error.retryable):
                 raise
             LOGGER.warning("job %s ran out of memory: %s", message.id, error)
             first = str(error)

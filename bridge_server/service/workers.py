@@ -35,7 +35,7 @@ class WorkerProcess:
 
     :ivar state: down, starting, loading, ready, unloading, unloaded or failed (alive, but its model would not load).
     :ivar job: what it is doing.
-    :ivar description: its last ``state`` message: models, device, error.
+    :ivar description: its last ``state`` message: models, device, error. :ivar facts: what else it can do: renderers.
     """
 
     number: int
@@ -49,6 +49,7 @@ class WorkerProcess:
     kill_at: float | None = None
     failures: int = 0
     description: dict[str, Any] = field(default_factory=dict)
+    facts: dict[str, Any] = field(default_factory=dict)
     last_words: deque[str] = field(default_factory=lambda: deque(maxlen=20))
     idle_since: float = field(default_factory=time.monotonic)
     _process: subprocess.Popen[bytes] | None = None

@@ -50,6 +50,7 @@ class FilmRequest:
     :ivar quality: one of :data:`~bridge_server.video.renderers.QUALITIES`.
     :ivar driving: film of the performing character, for renderers that take one.
     :ivar signing: certificate and key for content credentials; None for plain metadata.
+    :ivar names: how the user calls the "photograph" and the "sound", where the files are copies.
     """
 
     motion: Motion | Joints
@@ -71,6 +72,7 @@ class FilmRequest:
     quality: str = "normal"
     driving: Path | None = None
     signing: Signing | None = None
+    names: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass
@@ -86,6 +88,7 @@ class FilmResult:
     notes: list[str] = field(default_factory=list)
     first: int = 0
     signed: bool = False
+    facts: dict[str, Any] = field(default_factory=dict)
 
 
 def _size(request: FilmRequest, photo: tuple[int, int]) -> tuple[int, int]:
@@ -145,7 +148,7 @@ def _memory(facts: Description, width: int, height: int) -> None:
     need, free = facts.cost.memory(width, height), psutil.virtual_memory().available / 1e9
     if need > free:
         raise UnderstudyError("out_of_memory", f"A film of {width}x{height} by {facts.name} needs about {need:.1f} GB of memory, and "
-                              f"{free:.1f} GB are free.", "Choose a smaller film, or close other programs.")
+                              f"{free:.1f} GB are free.", "Choose a smaller film, or close other programs.", retryable=False)
 
 
 def _marked(frame: np.ndarray) -> np.ndarray:
@@ -206,9 +209,10 @@ def make_film(request: FilmRequest, renderer: Renderer, report: Report, preview:
         resumed = _movie(request, drawn, scene, facts.name, kind, span, sound, metadata_of(request.out.stem, provenance))
     signed = request.signing is not None and sign(request, provenance, report)
     beside = request.out / "film.json" if kind == "png" else request.out.with_suffix(request.out.suffix + ".json")
-    beside.write_text(json.dumps({**provenance, "content_credentials": signed}, indent=1), encoding="utf-8")
+    made = {**provenance, "content_credentials": signed}
+    beside.write_text(json.dumps(made, indent=1), encoding="utf-8")
     report("done", 1.0)
-    return FilmResult(request.out, last - first, request.fps, scene.track, resumed, notes, first, signed)
+    return FilmResult(request.out, last - first, request.fps, scene.track, resumed, notes, first, signed, made)
 
 
 def _sound(request: FilmRequest, first: int, last: int, notes: list[str]) -> np.ndarray | None:

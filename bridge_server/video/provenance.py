@@ -148,13 +148,14 @@ def describe(request: FilmRequest, renderer: Description, digest: str, span: tup
         "made_with": f"Understudy {__version__}", "renderer": renderer.name, "renderer_licence": renderer.licence,
         "digital_source_type": SOURCE_TYPE,
         "statement": "This film was generated from a photograph and a synthetic performance.",
-        "photograph": {"name": request.photo.name, "sha256": digest}, "permission": request.permission,
+        "photograph": {"name": request.names.get("photograph") or request.photo.name, "sha256": digest}, "permission": request.permission,
         "performance": {k: metadata[k] for k in ("generator", "seed", "directions", "audio") if k in metadata},
         "frames": span[1] - span[0], "first_frame": span[0], "fps": request.fps, "start": request.start, "seed": request.seed,
         "quality": request.quality, "visible_mark": request.mark,
     }
     if request.audio is not None:
-        made["sound"] = {"name": request.audio.name, "sha256": sha256(request.audio.read_bytes()).hexdigest()}
+        made["sound"] = {"name": request.names.get("sound") or request.audio.name,
+                         "sha256": sha256(request.audio.read_bytes()).hexdigest()}
     return made
 
 
@@ -209,7 +210,7 @@ def sign(request: FilmRequest, provenance: dict[str, Any], report: Report) -> bo
                 with c2pa.Builder(_manifest(path.name, provenance)) as builder:
                     if photo_type is not None:
                         with request.photo.open("rb") as photo:
-                            builder.add_ingredient({"title": request.photo.name, "relationship": "inputTo"}, photo_type, photo)
+                            builder.add_ingredient({"title": provenance["photograph"]["name"], "relationship": "inputTo"}, photo_type, photo)
                     with path.open("rb") as source, temporary.open("w+b") as target:
                         builder.sign(signer, kind, source, target)
                 temporary.replace(path)
