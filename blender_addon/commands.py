@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Without a window: ``blender -b shot.blend --command understudy generate …`` and ``… understudy batch shots.csv``.
 
-For builds without ``--command`` a script that calls :func:`main` does the same:
-``blender -b -P batch.py -- batch shots.csv``.
+For builds without ``--command`` the file ``headless.py`` beside this one does the same as a script:
+``blender -b shot.blend -P headless.py -- generate …``.
 """
 
+import json
 import logging
+import os
+import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,6 +22,9 @@ if TYPE_CHECKING:
     import argparse
 
 __all__ = ["main", "register_command", "run_shot", "unregister_command"]
+
+PARENT_SECONDS = 0.5
+"""How often a shot looks whether the process that asked for it is still there."""
 
 _log = logging.getLogger("understudy.commands")
 _handle: Any = None
@@ -40,6 +46,9 @@ def _parser() -> "argparse.ArgumentParser":
     many.add_argument("table", type=Path, help="CSV: file, character, audio, directions, seed, output, exports")
     many.add_argument("--report", type=Path, help="JSON report (default: beside the table)")
     many.add_argument("--again", action="store_true", help="perform finished shots again")
+    commands.add_parser("about", help="say which Blender this is, for another program")
+    shot = commands.add_parser("shot", help="perform one shot for another program, which reads what is printed")
+    shot.add_argument("task", type=Path, help='JSON: {"shot": {…}, "parent": process id}')
     return parser
 
 
@@ -75,10 +84,17 @@ def _call(operator: Any, **values: Any) -> None:
         raise told or UnderstudyError("internal", str(error).strip(), "") from error
 
 
-def perform(name: str, audio: str, directions: str, seed: int | None, output: str, exports: Sequence[str]) -> None:
-    """Perform in the opened file and write what is asked. :raises UnderstudyError: with one sentence."""
-    from . import batch, exports as export
+def perform(name: str, audio: str, directions: str, seed: int | None, output: str, exports: Sequence[str],
+            progress: Any = None) -> Any:
+    """Perform in the opened file, write what is asked, and return the take's action.
 
+    :param progress: as in :func:`.batch.perform_blocking`; by default lines on the terminal.
+    :raises UnderstudyError: with one sentence.
+    """
+    from . import batch, exports as export
+    from .shared.shots import check_exports
+
+    check_exports(exports)
     character = _character(name)
     scene: Any = bpy.context.scene
     scene.understudy.character = character
@@ -91,21 +107,32 @@ def perform(name: str, audio: str, directions: str, seed: int | None, output: st
         _call(operators.import_directions, filepath=directions)
     if seed is not None:
         settings.seed = seed
-    batch.perform_blocking(bpy.context, batch.print_progress, character)
+    action = batch.perform_blocking(bpy.context, progress or batch.print_progress, character)
     for path in exports:
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        _make_folder(path)
         export.write_take(bpy.context, character, Path(path))
     if output:
-        Path(output).parent.mkdir(parents=True, exist_ok=True)
+        _make_folder(output)
         try:
             bpy.ops.wm.save_as_mainfile(filepath=output, check_existing=False, compress=True)
         except RuntimeError as error:
             raise UnderstudyError("file_invalid", f"{output} cannot be saved ({str(error).strip()}).",
                                   "Choose another output.") from error
+    return action
 
 
-def run_shot(shot: Any) -> None:
-    """Open a shot's file and perform it. :raises UnderstudyError: with one sentence."""
+def _make_folder(path: str) -> None:
+    """The folder that a file goes to. :raises UnderstudyError: ``file_invalid``."""
+    from . import cast
+
+    try:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise cast.cannot_write(Path(path), error) from error
+
+
+def run_shot(shot: Any, progress: Any = None) -> Any:
+    """Open a shot's file and perform it; returns the take's action. :raises UnderstudyError: with one sentence."""
     if shot.file:
         if not Path(shot.file).is_file():
             raise UnderstudyError("file_missing", f"There is no file {shot.file}.", "Correct the shot's file.")
@@ -118,11 +145,23 @@ def run_shot(shot: Any) -> None:
         bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
         everything: Any = bpy.ops
         everything.understudy.add_character()
-    perform(shot.character, shot.audio, shot.directions, shot.seed, shot.output, shot.exports)
+    return perform(shot.character, shot.audio, shot.directions, shot.seed, shot.output, shot.exports, progress)
+
+
+def _try_shot(shot: Any, progress: Any = None) -> tuple[Any, UnderstudyError | None]:
+    """The take's action, or what went wrong: one broken shot must not stop the rest."""
+    try:
+        return run_shot(shot, progress), None
+    except UnderstudyError as caught:
+        return None, caught
+    except Exception as caught:
+        _log.exception("shot %s", shot.name)
+        return None, UnderstudyError("internal", f"The shot failed ({type(caught).__name__}: {caught}).",
+                                     "Please report this, with the add-on's log file.")
 
 
 def _batch(arguments: "argparse.Namespace") -> int:
-    from .core.shots import Report, read_shots, summary
+    from .shared.shots import Outcome, Report, read_shots, summary
 
     shots = read_shots(arguments.table)
     report = Report.load(arguments.report or arguments.table.with_suffix(".report.json"))
@@ -130,24 +169,55 @@ def _batch(arguments: "argparse.Namespace") -> int:
     for n, shot in enumerate(shots, start=1):
         fingerprint = shot.fingerprint()
         if not arguments.again and report.is_done(shot, fingerprint):
-            outcomes.append((shot, "skipped", 0.0, "finished before"))
+            outcomes.append(Outcome(shot, "skipped", 0.0, "finished before"))
             continue
         print(f"[{n}/{len(shots)}] {shot.name}", flush=True)
         began = time.monotonic()
-        error: UnderstudyError | None = None
-        try:
-            run_shot(shot)
-        except UnderstudyError as caught:
-            error = caught
-        except Exception as caught:  # one broken shot must not stop the rest
-            _log.exception("shot %s", shot.name)
-            error = UnderstudyError("internal", f"The shot failed ({type(caught).__name__}: {caught}).",
-                                    "Please report this, with the add-on's log file.")
-        state = "failed" if error else "done"
-        report.put(shot, fingerprint, state, time.monotonic() - began, error)
-        outcomes.append((shot, state, time.monotonic() - began, str(error or "")))
+        _, error = _try_shot(shot)
+        state, seconds = "failed" if error else "done", time.monotonic() - began
+        report.put(shot, fingerprint, state, seconds, error)
+        outcomes.append(Outcome(shot, state, seconds, str(error or "")))
     print(summary(outcomes), flush=True)
-    return 1 if any(state == "failed" for _, state, _, _ in outcomes) else 0
+    return int(any(o.state == "failed" for o in outcomes))
+
+
+def _tell(**event: Any) -> None:
+    """A line for the program that started this Blender."""
+    from .shared.shots import EVENT
+
+    print(f"\n{EVENT}{json.dumps(event)}", flush=True)
+
+
+def _about() -> int:
+    from importlib.util import find_spec
+
+    _tell(blender=bpy.app.version_string, zmq=find_spec("zmq") is not None)
+    return 0
+
+
+def _shot(task: Path) -> int:
+    """One shot for ``understudy batch`` on the bridge's side: what happens is told in lines that a program can read."""
+    from .shared.shots import Shot
+
+    data = json.loads(task.read_text(encoding="utf-8"))
+    _end_with(int(data["parent"]))
+    action, error = _try_shot(Shot.from_json(data["shot"]),
+                              lambda stage, fraction, eta: _tell(stage=stage, fraction=fraction, eta=eta))
+    frames = 0 if action is None else round(action.frame_range[1] - action.frame_range[0]) + 1
+    _tell(ended=True, frames=frames, error=error.to_json() if error else None)
+    return int(error is not None)
+
+
+def _end_with(parent: int) -> None:
+    """End this process when the one that asked for it has gone, so that nothing is left behind when it is killed."""
+    from .core.bridge_process import pid_alive
+
+    def watch() -> None:
+        while pid_alive(parent):
+            time.sleep(PARENT_SECONDS)
+        os._exit(1)
+
+    threading.Thread(target=watch, name="understudy-parent", daemon=True).start()
 
 
 def main(argv: Sequence[str]) -> int:
@@ -159,6 +229,10 @@ def main(argv: Sequence[str]) -> int:
     try:
         if arguments.command == "batch":
             return _batch(arguments)
+        if arguments.command == "about":
+            return _about()
+        if arguments.command == "shot":
+            return _shot(arguments.task)
         perform(arguments.character, str(arguments.audio or ""), str(arguments.directions or ""), arguments.seed,
                 str(arguments.output or bpy.data.filepath), [str(p) for p in arguments.export])
     except UnderstudyError as error:

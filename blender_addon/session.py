@@ -87,6 +87,11 @@ def _fixed_record() -> "BridgeRecord | None":
     return BridgeRecord(address, preferences.get().token, 0, "", "")
 
 
+def _may_start() -> bool:
+    """Whether the bridge is started when it is needed; a program that started this Blender may have one of its own."""
+    return bool(preferences.get().auto_start) and os.environ.get("UNDERSTUDY_AUTO_START") != "0"
+
+
 def desk() -> "Desk":
     """The desk, made on first use."""
     global _desk
@@ -96,7 +101,7 @@ def desk() -> "Desk":
 
         log.open_log()
         link = BridgeLink(_command, f"Blender {bpy.app.version_string}",
-                          auto_start=lambda: bool(preferences.get().auto_start), record=_fixed_record)
+                          auto_start=_may_start, record=_fixed_record)
         _desk = Desk(link)
     return _desk
 

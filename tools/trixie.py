@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A Blender with a window for pictures: Debian trixie's 4.3 in a folder of its own, under a virtual display."""
+"""A Blender with a window: that of a Debian suite (trixie: 4.3; sid: 5.2 LTS) in a folder of its own, under a virtual display."""
 
 from __future__ import annotations
 
@@ -12,11 +12,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-__all__ = ["DISPLAY_SIZE", "CannotRun", "chroot", "display", "screenshot"]
+__all__ = ["DISPLAY_SIZE", "SUITES", "CannotRun", "chroot", "display", "screenshot"]
 
 HOST_PACKAGES: Final = {"debootstrap": "debootstrap", "Xvfb": "xvfb", "xdotool": "xdotool", "import": "imagemagick",
                         "xdpyinfo": "x11-utils"}
 PACKAGES: Final = ("blender", "libgl1-mesa-dri", "libegl1", "libgl1", "python3-numpy", "python3-zmq")
+SUITES: Final = {"trixie": (), "sid": ("python3-cattr", "python3-requests")}
+"""Debian's suites, and what Blender needs there besides. trixie stays as it is; sid moves on, so that it serves for trials."""
 DISPLAY_SIZE: Final = (1600, 1000)
 
 
@@ -51,22 +53,24 @@ def _mirror() -> str:
     return debian[0]
 
 
-def chroot() -> Path:
-    """The folder with trixie and its Blender, made on first use in the user's cache.
+def chroot(suite: str = "trixie") -> Path:
+    """The folder with a suite of :data:`SUITES` and its Blender, made on first use in the user's cache.
 
     :raises CannotRun: with the reason.
     """
+    if suite not in SUITES:
+        raise CannotRun(f"{suite!r} is none of the suites {', '.join(SUITES)}")
     _host_tools()
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "understudy"
-    root, ready = cache / "trixie", cache / "trixie" / ".understudy-ready"
+    root, ready = cache / suite, cache / suite / ".understudy-ready"
     if ready.exists():
         return root
     cache.mkdir(parents=True, exist_ok=True)
-    print(f"Making a Debian trixie with Blender in {root} (about 1.7 GB)", flush=True)
+    print(f"Making a Debian {suite} with Blender in {root} (about 1.7 GB)", flush=True)
     shutil.rmtree(root, ignore_errors=True)
-    _run("debootstrap", "--variant=minbase", "trixie", str(root), _mirror())
+    _run("debootstrap", "--variant=minbase", suite, str(root), _mirror())
     _run("chroot", str(root), "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "install", "-y", "-q",
-         "--no-install-recommends", *PACKAGES)
+         "--no-install-recommends", *PACKAGES, *SUITES[suite])
     ready.touch()
     return root
 

@@ -31,6 +31,7 @@ class Command(NamedTuple):
 COMMANDS: Final = (
     Command("serve", "bridge_server.cli.serve", "run a bridge in this terminal"),
     Command("generate", "bridge_server.cli.generate", "perform speech and directions, without Blender"),
+    Command("batch", "bridge_server.batch.command", "perform a table of shots with Blender"),
     Command("status", "bridge_server.cli.status", "say what the bridge is doing"),
     Command("stop", "bridge_server.cli.stop", "stop the bridge"),
     Command("keys", "bridge_server.cli.keys", "make and list keys of clients on other machines"),
