@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from scipy.ndimage import gaussian_filter1d
+from scipy.ndimage import gaussian_filter1d, maximum_filter1d, minimum_filter1d
 
 from shared import rotations as rot
 from shared.kinematics import end_point, forward
@@ -17,13 +17,19 @@ from .leg_ik import reach_ankle
 
 __all__ = ["Before", "calm", "clean", "contact_spans", "soles"]
 
-_ON: Final = 0.55
-_OFF: Final = 0.40
+_ON: Final = 0.40
+_OFF: Final = 0.20
 _SHORTEST: Final = 3
 _EASE: Final = 5
 """Frames over which a foot is let go of."""
-_REACH: Final = 0.12
-"""Metres: a foot further than this from where it should stand has really stepped, and is left alone."""
+_REACH: Final = 0.15
+"""Metres: a point that goes further than this from the middle of its stand has stepped in between."""
+_HOP: Final = 31
+"""Frames within which a jump comes down again."""
+_CLEAR: Final = 0.07
+"""Metres above the ground at which a point does not stand, whatever the network says."""
+_STEP: Final = 2
+"""Frames on either side of the fastest one in which such a step is taken."""
 CALM_FRAMES: Final = 1.0
 _SOLES: Final = ("left_heel", "left_toe_end", "right_heel", "right_toe_end")
 
@@ -89,6 +95,37 @@ def _standing(contacts: np.ndarray) -> np.ndarray:
     return out
 
 
+def _aloft(points: np.ndarray) -> np.ndarray:
+    """(T, 4) bool: points (T, 4, 3) that are well above the lowest of about a second, so that a hop is not pressed to the floor."""
+    heights = points[..., 1]
+    # feet that the decoder put under the floor say nothing of those that are on it
+    lowest = np.maximum(heights.min(1), 0.0)
+    ground = gaussian_filter1d(minimum_filter1d(lowest, _HOP, mode="nearest"), _HOP / 6, mode="nearest")
+    return heights > ground[:, None] + _CLEAR
+
+
+def _stands(path: np.ndarray, start: int, stop: int) -> list[tuple[int, int]]:
+    """A stretch in which a point (T, 3) is said to stand, in pieces in which it can: cut where it goes fastest."""
+    if stop - start < _SHORTEST:
+        return []
+    there = path[start:stop, [0, 2]]
+    away = np.linalg.norm(there - np.median(there, axis=0), axis=1).max()
+    if away <= _REACH:
+        return [(start, stop)]
+    cut = start + 1 + int(np.argmax(np.linalg.norm(np.diff(there, axis=0), axis=1)))
+    return _stands(path, start, cut - _STEP) + _stands(path, cut + _STEP, stop)
+
+
+def _stepping(standing: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """``standing`` (T, 4) without the frames in which the points (T, 4, 3) change their place."""
+    out = np.zeros_like(standing)
+    for c in range(standing.shape[1]):
+        for start, stop in contact_spans(standing[:, c].astype(float)):
+            for a, b in _stands(points[:, c], start, stop):
+                out[a:b, c] = True
+    return out
+
+
 def _carry_root(positions: np.ndarray, world: np.ndarray, standing: np.ndarray) -> np.ndarray:
     """Offsets (T, 3) for the root under which standing points do not slide on average.
 
@@ -132,20 +169,57 @@ def clean(
     :returns: new rotations and translation; only root, hips, knees and ankles differ.
     """
     rotations, translation = rotations.copy(), translation.copy()
-    standing = _standing(contacts)
     body = rotations[:, :BODY_JOINT_COUNT]
     positions, world = forward(body, translation)
+    standing = _standing(np.where(_aloft(soles(positions, world)), 0.0, contacts))
     translation += _carry_root(positions, world, standing)
     if before is not None:
         translation[:, [0, 2]] += (before.translation - translation[before.frame])[[0, 2]]
     positions, world = forward(body, translation)
     translation[:, 1] += _floor(positions, world, standing)
     positions, world = forward(body, translation)
+    standing = _stepping(standing, soles(positions, world))
+    for s, side in enumerate(("left", "right")):
+        _settle_foot(side, rotations, positions, world, standing[:, 2 * s:2 * s + 2].all(1))
+    positions, world = forward(rotations[:, :BODY_JOINT_COUNT], translation)
     for s, side in enumerate(("left", "right")):
         target, weight = _ankle_targets(side, positions, world, standing[:, 2 * s:2 * s + 2], before)
         if weight.any():
             reach_ankle(side, rotations, positions, world, target, weight)
+    _raise_feet(rotations, translation)
     return rot.continuous(rotations), translation
+
+
+def _settle_foot(side: str, rotations: np.ndarray, positions: np.ndarray, world: np.ndarray, flat: np.ndarray) -> None:
+    """Turn one ankle, in place, so that a foot on heel and toe keeps its direction while ``flat`` (T,) bool holds."""
+    ankle, knee = JOINT_INDEX[f"{side}_ankle"], JOINT_INDEX[f"{side}_knee"]
+    sole = end_point(f"{side}_toe_end", positions, world) - end_point(f"{side}_heel", positions, world)
+    turn = rot.identity(len(flat))
+    for start, stop in contact_spans(flat.astype(float)):
+        stand = np.median(sole[start:stop], axis=0)
+        turn[start:stop] = rot.from_two_vectors(sole[start:stop], np.broadcast_to(stand, (stop - start, 3)))
+        for step in range(1, _EASE + 1):
+            for f, edge in ((start - step, start), (stop - 1 + step, stop - 1)):
+                if 0 <= f < len(flat) and not flat[f]:
+                    turn[f] = rot.slerp(rot.identity(), turn[edge], np.array(_eased(step)))
+    rotations[:, ankle] = rot.mul(rot.conjugate(world[:, knee]), rot.mul(turn, world[:, ankle]))
+
+
+def _eased(step: int) -> float:
+    """How much of a correction is left ``step`` frames outside of where it holds."""
+    ease = 1 - step / (_EASE + 1)
+    return ease * ease * (3 - 2 * ease)
+
+
+def _raise_feet(rotations: np.ndarray, translation: np.ndarray) -> None:
+    """Lift ankles, in place, where a heel or a toe would still be under the floor."""
+    positions, world = forward(rotations[:, :BODY_JOINT_COUNT], translation)
+    under = np.maximum(0, -soles(positions, world)[..., 1])
+    for s, side in enumerate(("left", "right")):
+        lift = _smooth(maximum_filter1d(under[:, 2 * s:2 * s + 2].max(1), 3), 1)
+        if lift.any():
+            target = positions[:, JOINT_INDEX[f"{side}_ankle"]] + lift[:, None] * np.array([0.0, 1.0, 0.0])
+            reach_ankle(side, rotations, positions, world, target, np.ones(len(lift)))
 
 
 def _ankle_targets(
@@ -176,13 +250,10 @@ def _ankle_targets(
         shift[known] /= pinned[known, None]
         for axis in range(3):
             shift[:, axis] = np.interp(np.arange(len(shift)), known, shift[known, axis])
-        if np.abs(shift).max() > _REACH:
-            continue
         offset[start:stop] = shift
         weight[start:stop] = 1.0
         for step in range(1, _EASE + 1):
-            ease = 1 - step / (_EASE + 1)
-            ease = ease * ease * (3 - 2 * ease)
+            ease = _eased(step)
             for f, edge in ((start - step, shift[0]), (stop - 1 + step, shift[-1])):
                 if 0 <= f < len(weight) and weight[f] < ease:
                     offset[f], weight[f] = edge, ease

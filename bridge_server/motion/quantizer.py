@@ -78,6 +78,11 @@ class ResidualQuantizer(nn.Module):
         :param level_dropout: chance that a training batch uses only its first few levels, which keeps level 0 good by itself.
         :returns: quantised (B, N, width) with straight-through gradient, indices (B, N, levels), commitment loss ().
         """
+        # the books are kept, and compared with, in single precision under autocast too
+        with torch.autocast(z.device.type, enabled=False):
+            return self._quantise(z.float(), level_dropout)
+
+    def _quantise(self, z: Tensor, level_dropout: float) -> tuple[Tensor, Tensor, Tensor]:
         flat = z.reshape(-1, z.shape[-1])
         rest, total = flat, torch.zeros_like(flat)
         keep = len(self.books)

@@ -132,7 +132,7 @@ class Tokenizer(nn.Module):
             mean, std = getattr(self, f"mean_{name}"), getattr(self, f"std_{name}")
             x = torch.cat([parts[p] for p in self.config.groups[name]], -1)
             z, index, commitment = coder.quantizer(coder.encode((x - mean) / std), level_dropout)
-            out |= self._split(coder.decode(z) * std + mean, name)
+            out |= self._split(coder.decode(z).float() * std + mean, name)
             tokens.append(index)
             loss = loss + commitment
         return out, torch.stack(tokens, 2), loss

@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from tqdm import tqdm
 
 __all__ = ["RunOptions", "train"]
@@ -124,6 +125,8 @@ def train(
             best, best_state = figures[better], {k: v.clone() for k, v in averaged.items()}
 
     model.train()
+    # on CPUs the plain form's gradient is several times faster than the fused one's, at our lengths
+    kernels = [SDPBackend.MATH] if options.device == "cpu" else [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
     step = first
     for step in progress:
         done = step / options.steps
@@ -134,7 +137,7 @@ def train(
         scale = min(1.0, (step + 1) / options.warmup) * (0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * min(done, 1.0))))
         for group in optimizer.param_groups:
             group["lr"] = options.rate * scale
-        with torch.autocast(options.device.split(":")[0], torch.bfloat16, enabled=options.bf16):
+        with sdpa_kernel(kernels), torch.autocast(options.device.split(":")[0], torch.bfloat16, enabled=options.bf16):
             loss, figures = step_loss()
         optimizer.zero_grad(set_to_none=True)
         loss.backward()

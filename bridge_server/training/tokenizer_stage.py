@@ -20,6 +20,8 @@ __all__ = ["reconstruction", "refine_decoder", "train_tokenizer"]
 
 _EXTREMITIES = (7, 8, 10, 11, 15, 20, 21)
 """Ankles, feet, head, wrists: where an error shows most."""
+_FEET = (7, 10, 8, 11)
+"""Left ankle and foot, right ankle and foot, in the order of the features' contacts."""
 
 
 def _windows(corpus: Corpus, weights: np.ndarray, frames: int, batch: int, generator: np.random.Generator) -> dict[str, Tensor]:
@@ -42,18 +44,22 @@ def _windows(corpus: Corpus, weights: np.ndarray, frames: int, batch: int, gener
 
 def _loss(model: Tokenizer, truth: dict[str, Tensor], level_dropout: float = 0.25) -> tuple[Tensor, dict[str, float]]:
     out, tokens, commitment = model(truth, level_dropout)
-    feature_loss = sum(
-        functional.smooth_l1_loss((out[p] - truth[p]) / _spread(model, p), torch.zeros_like(out[p]), beta=0.5) for p in out
-    )
-    points, real = body_positions(out), body_positions(truth)
-    position_loss = (points - real).abs().mean() + (points - real)[:, :, _EXTREMITIES].abs().mean()
-    # velocities in the world, so that feet which stand still do so after the root's path is added
-    speed_loss = (_world_step(out["lower"], points) - _world_step(truth["lower"], real)).abs().mean()
-    loss = feature_loss + 10 * position_loss + 60 * speed_loss + 0.05 * commitment
-    with torch.no_grad():
-        mpjpe = 1000 * (points - real).norm(dim=-1).mean()
+    # under autocast too: where joints are is a matter of millimetres
+    with torch.autocast(truth["lower"].device.type, enabled=False):
+        feature_loss = sum(
+            functional.smooth_l1_loss((out[p] - truth[p]) / _spread(model, p), torch.zeros_like(out[p]), beta=0.5) for p in out
+        )
+        points, real = body_positions(out), body_positions(truth)
+        position_loss = (points - real).abs().mean() + (points - real)[:, :, _EXTREMITIES].abs().mean()
+        # velocities in the world, so that feet which stand still do so after the root's path is added
+        step, real_step = _world_step(out["lower"], points), _world_step(truth["lower"], real)
+        speed_loss = (step - real_step).abs().mean()
+        slip_loss = _slip(step, truth["lower"])
+        loss = feature_loss + 10 * position_loss + 60 * speed_loss + 20 * slip_loss + 0.05 * commitment
+        mpjpe = 1000 * (points.detach() - real).norm(dim=-1).mean()
     assert isinstance(loss, Tensor)
-    figures = {"mpjpe_mm": float(mpjpe), "commitment": float(commitment.detach()), "speed_mm": float(1000 * speed_loss.detach())}
+    figures = {"mpjpe_mm": float(mpjpe), "commitment": float(commitment.detach()), "speed_mm": float(1000 * speed_loss.detach()),
+               "slip_mm": float(1000 * slip_loss.detach())}
     if torch.rand(()) < 0.02:
         figures |= {f"perplexity_{name}": _perplexity(tokens[:, :, g, 0], model.config.codes)
                     for g, name in enumerate(model.group_names)}
@@ -73,6 +79,13 @@ def _world_step(lower: Tensor, points: Tensor) -> Tensor:
     x = cos * points[..., 0] + sin * points[..., 2] + place[..., None, 0]
     z = -sin * points[..., 0] + cos * points[..., 2] + place[..., None, 1]
     return torch.diff(torch.stack((x, points[..., 1], z), -1), dim=1)
+
+
+def _slip(step: Tensor, lower: Tensor) -> Tensor:
+    """Metres a frame () that ankles and toes of standing feet move (the foot contact loss of MDM, Tevet et al. 2023)."""
+    contacts = lower[:, 1:, -4:]
+    feet = step[:, :, _FEET].norm(dim=-1)
+    return (feet * contacts).sum() / contacts.sum().clamp_min(1)
 
 
 def _perplexity(index: Tensor, codes: int) -> float:

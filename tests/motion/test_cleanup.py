@@ -64,7 +64,7 @@ def test_a_jump_without_contact_is_left_alone() -> None:
 
 
 def test_spans_ignore_flicker() -> None:
-    p = np.array([0, 1, 0, 0.6, 0.5, 0.45, 0.6, 0.3, 0, 0.9, 0.9, 0.9])
+    p = np.array([0, 1, 0, 0.6, 0.5, 0.25, 0.6, 0.15, 0, 0.9, 0.9, 0.9])
     assert contact_spans(p) == [(3, 7), (9, 12)]
 
 
