@@ -36,6 +36,7 @@ COMMANDS: Final = (
     Command("stop", "bridge_server.cli.stop", "stop the bridge"),
     Command("keys", "bridge_server.cli.keys", "make and list keys of clients on other machines"),
     Command("doctor", "bridge_server.cli.doctor", "check this installation and say how to repair it"),
+    Command("generators", "bridge_server.cli.generators", "list motion generators"),
     Command("prepare", "bridge_server.training.prepare_command", "read motion data sets into one on-disk format"),
     Command("synthesize", "bridge_server.synthesis.command", "make synthetic performances to train on"),
     Command("train", "bridge_server.training.command", "train the tokenizer and the two branches"),
