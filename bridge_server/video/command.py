@@ -30,6 +30,9 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--audio", type=Path, help="the speech")
     parser.add_argument("--out", type=Path, metavar="FILE", help=".mp4 (H.264), .mov (ProRes), or a folder for PNG pictures")
     parser.add_argument("--renderer", default="puppet", help="'puppet' or another installed one (see --list)")
+    parser.add_argument("--weights", type=Path, metavar="FOLDER", help="of the renderer (default: its folder in "
+                        "$UNDERSTUDY_FILM_WEIGHTS)")
+    parser.add_argument("--option", action="append", default=[], metavar="NAME=VALUE", help="of the renderer, as steps=25; may be repeated")
     parser.add_argument("--points", type=Path, metavar="FILE.json", help="OpenPose JSON: where the body is in the photograph")
     parser.add_argument("--framing", default="half", choices=("head", "half", "whole"), help="of the virtual camera (half)")
     parser.add_argument("--camera", type=Path, metavar="FILE.npz", help="film through this camera, as Blender's add-on exports it")
@@ -56,7 +59,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--composite", action="store_true", help="leave the points of the head out of the pose track's files")
     parser.add_argument("--bank", nargs="?", const="", metavar="FILE.npz",
                         help="give the pose track's files the fine movement of a relation bank (the shipped one)")
-    parser.add_argument("--weights", default="starter", help="whose tokens the bank links (starter)")
+    parser.add_argument("--bank-weights", default="starter", metavar="NAME", help="whose tokens the bank links (starter)")
     parser.add_argument("--list", action="store_true", help="list the renderers, what they need, and whether they run here")
     parser.set_defaults(run=run)
 
@@ -68,6 +71,16 @@ def _parse_size(text: str | None) -> tuple[int, int] | None:
     if not match:
         raise UnderstudyError("request_invalid", f"The size {text!r} cannot be read.", "Write it as 512x512.")
     return int(match[1]), int(match[2])
+
+
+def _options(arguments: argparse.Namespace) -> dict[str, Any]:
+    options: dict[str, Any] = {} if arguments.weights is None else {"weights": arguments.weights}
+    for text in arguments.option:
+        name, equals, value = text.partition("=")
+        if not equals or not name.strip():
+            raise UnderstudyError("request_invalid", f"The option {text!r} cannot be read.", "Write it as NAME=VALUE.")
+        options[name.strip()] = value.strip()
+    return options
 
 
 def _list() -> int:
@@ -88,7 +101,7 @@ def run(arguments: argparse.Namespace) -> int:
             raise UnderstudyError("request_invalid", f"--{name} is missing.", "See understudy film --help.")
     from bridge_server.video import renderers
 
-    renderer = renderers.load(arguments.renderer)
+    renderer = renderers.load(arguments.renderer, **_options(arguments))
     from bridge_server.cli.generate import Bar
     from bridge_server.pose_track.files import read_points
     from bridge_server.video.film import FilmRequest, make_film
@@ -139,7 +152,7 @@ def _with_bank(arguments: argparse.Namespace, request: Any, track: Any) -> Any:
     from bridge_server.pose_track.bank_build import Tokens
     from bridge_server.video.film import cut
 
-    bank, tokens = Bank.load(arguments.bank or None), Tokens(arguments.weights)
+    bank, tokens = Bank.load(arguments.bank or None), Tokens(arguments.bank_weights)
     if bank.tokenizer != tokens.digest:
         print("note: The bank was made with another tokenizer, so its segments are chosen by fit alone.", file=sys.stderr)
         return enliven(track, bank)

@@ -203,10 +203,11 @@ def make_film(request: FilmRequest, renderer: Renderer, report: Report, preview:
     provenance = describe(request, facts, photo.digest, (first, last))
     drawn = _Drawn(renderer, report, request.mark, preview)
     span = (first, last)
+    name = f"{facts.name} {renderer.key()}" if hasattr(renderer, "key") else facts.name
     if kind == "png":
-        resumed = _pictures(request, drawn, scene, facts.name, span, picture_text(provenance))
+        resumed = _pictures(request, drawn, scene, name, span, picture_text(provenance))
     else:
-        resumed = _movie(request, drawn, scene, facts.name, kind, span, sound, metadata_of(request.out.stem, provenance))
+        resumed = _movie(request, drawn, scene, name, kind, span, sound, metadata_of(request.out.stem, provenance))
     signed = request.signing is not None and sign(request, provenance, report)
     beside = request.out / "film.json" if kind == "png" else request.out.with_suffix(request.out.suffix + ".json")
     made = {**provenance, "content_credentials": signed}
@@ -254,6 +255,11 @@ class _Drawn:
                 self.preview(number, frame)
             yield frame
 
+    def keep_in(self, folder: Path) -> None:
+        """Tell the renderer where it may keep what it has done of an unfinished film."""
+        if hasattr(self.renderer, "keep_in"):
+            self.renderer.keep_in(folder)
+
 
 def _fresh(folder: Path, key: str) -> None:
     """An empty folder, or what the same film left in it."""
@@ -268,6 +274,7 @@ def _movie(request: FilmRequest, drawn: _Drawn, scene: Scene, name: str, kind: s
            sound: np.ndarray | None, metadata: dict[str, str]) -> int:
     parts = request.out.with_name(request.out.name + ".parts")
     _fresh(parts, _key(scene, name, request, span))
+    drawn.keep_in(parts)
     length = max(int(SEGMENT_SECONDS * request.fps), 1)
     segments, resumed = [], 0
     for number, start in enumerate(range(*span, length)):
@@ -293,5 +300,9 @@ def _pictures(request: FilmRequest, drawn: _Drawn, scene: Scene, name: str, span
     _fresh(request.out, key)
     there = [(request.out / f"{n + 1:06d}.png").is_file() for n in range(*span)]
     first = span[0] + (there.index(False) if False in there else len(there))
+    unfinished = request.out / "unfinished"
+    unfinished.mkdir(exist_ok=True)
+    drawn.keep_in(unfinished)
     encode.write_png(request.out, first, drawn.frames(first, span[1]), text)
+    shutil.rmtree(unfinished)
     return sum(there)

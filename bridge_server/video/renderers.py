@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from importlib import import_module
 from importlib.metadata import entry_points
+from inspect import signature
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -26,7 +27,10 @@ ENTRY_POINT_GROUP: Final = "understudy.renderers"
 DEFAULT: Final = "puppet"
 QUALITIES: Final = ("draft", "normal", "best")
 """How much time a renderer may take; one that has no such choice draws all three alike."""
-BUILT_IN: Final = {"puppet": "bridge_server.video.puppet.renderer:PuppetRenderer"}
+BUILT_IN: Final = {
+    "puppet": "bridge_server.video.puppet.renderer:PuppetRenderer",
+    "versa": "bridge_server.video.versa.renderer:VersaRenderer",
+}
 
 
 @dataclass(frozen=True)
@@ -109,7 +113,12 @@ class Description:
 
 
 class Renderer(Protocol):
-    """Draws films. Made once; a scene is prepared before its frames are drawn, in any order of segments."""
+    """Draws films. Made once; a scene is prepared before its frames are drawn, in any order of segments.
+
+    Two more methods are used where a renderer has them: ``key() -> str``, which changes with every option that changes a picture,
+    and ``keep_in(folder)``, a folder for what took long, so that an interrupted film goes on there; it goes with the finished film.
+    A renderer that draws with the user's weights takes ``weights`` in its constructor and in ``describe``.
+    """
 
     @classmethod
     def describe(cls) -> Description:
@@ -144,11 +153,28 @@ def _class(name: str) -> Any:
 
 
 def load(name: str = DEFAULT, **options: Any) -> Renderer:
-    """A renderer. :raises UnderstudyError: ``unsupported`` for an unknown name or one that cannot run here."""
+    """A renderer.
+
+    :param options: of its constructor; text is taken as a number where the default is one.
+    :raises UnderstudyError: ``unsupported`` for an unknown name or one that cannot run here, ``request_invalid`` for a wrong option.
+    """
     cls = _class(name)
-    facts = cls.describe()
+    takes_weights = "weights" in signature(cls.describe).parameters and options.get("weights")
+    facts = cls.describe(weights=options["weights"]) if takes_weights else cls.describe()
     if not facts.runs_here:
         raise UnderstudyError("unsupported", f"The film renderer {name!r} cannot run here: {facts.why_not}", facts.needs)
+    known = signature(cls).parameters
+    for option, value in options.items():
+        if option not in known:
+            raise UnderstudyError("request_invalid", f"The film renderer {name!r} has no option {option!r}.",
+                                  f"It has {', '.join(known)}." if known else "It has none.")
+        kind = type(known[option].default)
+        if kind in (int, float) and isinstance(value, str):
+            try:
+                options[option] = kind(value)
+            except ValueError as error:
+                raise UnderstudyError("request_invalid", f"The option {option!r} of {name!r} cannot be {value!r}.",
+                                      "Write a number.") from error
     renderer: Renderer = cls(**options)
     return renderer
 

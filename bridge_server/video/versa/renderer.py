@@ -51,14 +51,13 @@ class VersaRenderer:
     :param steps: of denoising (0: 12, 25 or 40 by quality). :param window: frames at once. :param overlap: that windows share.
     :param guidance: 1 turns it off and halves the time. :param refine: regions drawn twice, of face and hands, or ``none``.
     :param refine_size: pixels of their crops. :param refine_strength: share of the schedule they are drawn anew with.
-    :param emotion: ``auto`` (from the face curves) or a label. :param pixels: area that is worked at. :param keep: folder in which an
-        unfinished film is kept after each step, so that it goes on there.
+    :param emotion: ``auto`` (from the face curves) or a label. :param pixels: area that is worked at.
     """
 
     def __init__(
         self, weights: str | Path | None = None, device: str = "auto", precision: str = "auto", offload: str = "auto", steps: int = 0,
         window: int = 72, overlap: int = 6, guidance: float = 2.0, refine: str = "face,hands", refine_size: int = 384,
-        refine_strength: float = 0.3, emotion: str = "auto", pixels: int = _PIXELS, keep: str | Path | None = None,
+        refine_strength: float = 0.3, emotion: str = "auto", pixels: int = _PIXELS,
     ) -> None:
         self._weights = Path(weights) if weights else model_folders.default_folder("versa")
         self._device = devices.choose_device(device)
@@ -66,7 +65,7 @@ class VersaRenderer:
         self._offload, self._steps, self._window, self._overlap = offload, int(steps), int(window), int(overlap)
         self._guidance, self._emotion, self._pixels = float(guidance), emotion, int(pixels)
         self._refine_size, self._strength = int(refine_size) // 64 * 64, float(refine_strength)
-        self._keep = Path(keep) if keep else None
+        self._keep: Path | None = None
         words = [w.strip() for w in refine.split(",") if w.strip() and w.strip() != "none"]
         if unknown := [w for w in words if w not in ("face", "hands", "left_hand", "right_hand")]:
             raise UnderstudyError("request_invalid", f"Nothing named {unknown[0]!r} can be refined.", "Choose face, hands, both or none.")
@@ -106,6 +105,10 @@ class VersaRenderer:
         """Changes with every option that changes a picture."""
         return f"{self._weights} {self._precision} {self._steps} {self._window} {self._overlap} {self._guidance} {self._regions} " \
                f"{self._refine_size} {self._strength} {self._emotion} {self._pixels}"
+
+    def keep_in(self, folder: Path) -> None:
+        """Keep the unfinished film there after each step, so that it goes on where it was."""
+        self._keep = folder
 
     def prepare(self, scene: Scene, report: Report) -> list[str]:
         """Check the weights and the memory, look at the photograph; nothing is loaded yet.
