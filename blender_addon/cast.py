@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from .core.rigs.mapping import Mapping
 
 __all__ = [
-    "CLASSES", "NO_CHARACTER", "SceneSettings", "active", "cannot_write", "clear_notice", "draw", "fps", "mapping_of",
+    "CLASSES", "NO_CHARACTER", "SceneSettings", "active", "by_uid", "cannot_write", "clear_notice", "draw", "fps", "mapping_of",
     "origin", "refuse",
 ]
 
@@ -43,6 +43,15 @@ def active(context: bpy.types.Context) -> Any:
         return chosen
     candidate = getattr(context, "object", None)
     return candidate if candidate is not None and candidate.type == "ARMATURE" else None
+
+
+def by_uid(uid: int) -> Any:
+    """The armature with a session uid. :raises UnderstudyError: ``character_missing`` where it is gone."""
+    found = next((o for o in bpy.data.objects if compat.session_uid(o) == uid and o.type == "ARMATURE"), None)
+    if found is None:
+        raise UnderstudyError("character_missing", "The character was deleted while it performed.",
+                              "Undo the deletion and press Perform again.")
+    return found
 
 
 def fps(scene: Any) -> float:

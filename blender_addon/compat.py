@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 import bpy
 
 __all__ = [
-    "ActionTarget", "SlotOf", "action_curves", "action_targets", "assign_action", "assigned_slot", "curves_with_slots",
-    "existing_target", "has_slots", "has_sound", "new_action", "sequencer_scene", "session_uid", "slot_of", "sound_module",
-    "store_bytes", "strip_start", "strips", "window_override",
+    "ActionTarget", "SlotOf", "action_curves", "action_of", "action_targets", "assign_action", "assigned_slot",
+    "curves_with_slots", "existing_target", "has_slots", "has_sound", "new_action", "sequencer_scene", "session_uid",
+    "set_strip_slot", "slot_of", "sound_module", "store_bytes", "strip_start", "strips", "window_override",
 ]
 
 
@@ -41,6 +41,14 @@ def sound_module() -> Any:
 def session_uid(block: Any) -> int:
     """A number that names a data-block until the file is closed, whatever it is renamed to."""
     return int(block.session_uid)
+
+
+def action_of(uid: int) -> Any:
+    """The action with a session uid. :raises LookupError: where it is gone."""
+    found = next((a for a in bpy.data.actions if session_uid(a) == uid), None)
+    if found is None:
+        raise LookupError("the action is gone")
+    return found
 
 
 class ActionTarget:
@@ -149,10 +157,18 @@ def assign_action(block: Any, action: Any, slot_identifier: str = "") -> None:
     data = block.animation_data or (block.animation_data_create() if action is not None else None)
     if data is None:
         return
+    if data.use_tweak_mode:
+        data.use_tweak_mode = False  # while a strip of the NLA is tweaked, the action cannot be changed
     data.action = action
     if action is not None and has_slots() and slot_identifier:
         # an action that is assigned without its slot animates nothing, in silence
         data.action_slot = action.slots.get(slot_identifier)
+
+
+def set_strip_slot(strip: Any, slot_identifier: str) -> None:
+    """Choose the slot that an NLA strip plays; nothing before 4.4, where an action has none."""
+    if has_slots() and slot_identifier:
+        strip.action_slot = strip.action.slots.get(slot_identifier)
 
 
 def sequencer_scene(context: Any) -> Any:

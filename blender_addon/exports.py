@@ -71,14 +71,15 @@ def write_rig(context: bpy.types.Context, character: Any, path: Path, *, unreal:
     from . import faces
 
     scene: Any = context.scene
-    action = character.animation_data.action
+    take = takes.current(character)
+    action = take.action if take is not None else character.animation_data.action
     before = (scene.frame_start, scene.frame_end, scene.frame_current)
     first, last = action.frame_range
     temporary = path.with_name(path.stem + ".part" + path.suffix)
     operators: Any = bpy.ops.export_scene
     try:
         scene.frame_start, scene.frame_end = int(first), int(last)
-        with _selected(context, [character, *faces.meshes_of(character)]):
+        with takes.assigned(character), _selected(context, [character, *faces.meshes_of(character)]):
             if path.suffix.lower() == ".fbx":
                 operators.fbx(
                     filepath=str(temporary), use_selection=True, object_types={"ARMATURE", "MESH"}, add_leaf_bones=False,

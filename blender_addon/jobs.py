@@ -8,7 +8,7 @@ from typing import Any
 
 import bpy
 
-from . import cast, compat, directions, session, sound, speech, splice, staging, streaming, takes
+from . import cast, compat, directions, gradual, session, sound, speech, splice, staging, streaming, takes
 from .core.desk import Job
 from .shared import timeline
 from .shared.edits import Edit, Lock, Range
@@ -88,6 +88,7 @@ class Performance:
     keep_hand_set: bool = True
     following: tuple[int, ...] = ()
     stream: "streaming.Stream | None" = None
+    work: "gradual.Gradual | None" = None
 
     def armature(self) -> Any:
         """The character, or None where it was deleted or another file was loaded."""
@@ -97,12 +98,15 @@ class Performance:
         """The take's action, or None."""
         return next((a for a in bpy.data.actions if compat.session_uid(a) == self.action_uid), None)
 
-    def _apply(self, character: Any, motion: Motion) -> Any:
+    def _steps(self, motion: Motion, run: gradual.Run[Any]) -> gradual.Steps[Any]:
+        """Put the result onto the rig; see :mod:`.gradual`."""
+        character = cast.by_uid(self.character)
         if not self.stretches:
-            return staging.apply_motion(character, motion, self.start, self.facts)
+            return staging.apply_steps(character, motion, self.start, self.facts, run)
         takes_of = character.understudy.takes
         base = next((t for t in takes_of if t.action is not None and compat.session_uid(t.action) == self.base_uid), None)
-        return splice.splice(character, base, motion, self.start, self.stretches, self.facts, keep_hand_set=self.keep_hand_set)
+        return splice.splice_steps(character, base, motion, self.start, self.stretches, self.facts,
+                                   keep_hand_set=self.keep_hand_set, run=run)
 
     def _go_on(self, character: Any) -> None:
         """Ask for the next variation; in the background the caller does that."""
@@ -130,17 +134,23 @@ class Performance:
         self._end_stream()
 
     def _end_stream(self) -> None:
-        if self.stream is not None:
-            self.stream.close()
-            self.stream = None
+        for unfinished in (self.stream, self.work):
+            if unfinished is not None:
+                unfinished.close()
+        self.stream = self.work = None
 
     def finished(self, job: Job) -> None:
         """Apply the result, as one undo step; or tell what went wrong."""
         character = self.armature()
         dense = character is not None and character.understudy.key_mode == "DENSE"
-        if job.motion is not None and dense and not self.stretches and streaming.active():
+        if job.motion is not None and character is not None and streaming.active():
             # a little at a time, so that Blender goes on answering
-            self.stream = self.stream or streaming.Stream(self.character, self.start)
+            motion = job.motion
+            if dense and not self.stretches and motion.fps == self.facts["fps"]:
+                # its keys take the place of the early ones
+                self.stream = self.stream or streaming.Stream(self.character, self.start)
+            else:
+                self.work = gradual.Gradual(lambda run: self._steps(motion, run))
             session.finishing[self.character] = job
             return
         self._end_stream()
@@ -149,16 +159,22 @@ class Performance:
     def finish(self, job: Job) -> None:
         """Go on with putting the result onto the rig, after :meth:`finished` has begun with it."""
         character, action = self.armature(), None
-        assert self.stream is not None and job.motion is not None
+        assert job.motion is not None
         if character is not None:
             try:
-                if job.motion.fps != self.facts["fps"]:
-                    raise LookupError("another rate")
-                action = self.stream.finish(character, job.motion, self.facts)
-                if action is None:
-                    return
+                if self.work is not None:
+                    if not self.work.advance():
+                        return
+                    action = self.work.value
+                else:
+                    assert self.stream is not None
+                    action = self.stream.finish(character, job.motion, self.facts)
+                    if action is None:
+                        return
             except LookupError as error:
                 _log.info("the take is written at once: %s", error)
+            except UnderstudyError as error:
+                job.state, job.error, job.motion = "failed", error, None
             except Exception:  # written at once it may still succeed, or fail with a sentence
                 _log.exception("the take could not be written a little at a time")
         session.finishing.pop(self.character, None)
@@ -174,7 +190,7 @@ class Performance:
                                           "Undo the deletion and press Perform again.")
                 if self.applying is not None:
                     self.applying()
-                action = action or self._apply(character, job.motion)
+                action = action or gradual.drain(self._steps(job.motion, gradual.at_once))
             except UnderstudyError as error:
                 job.state, job.error = "failed", error
             except Exception as error:  # the timer must live on, and the artist must hear of it
@@ -248,7 +264,9 @@ def begin_edit(context: bpy.types.Context, character: Any, ranges: Sequence[Rang
     request.edit = Edit(base, list(ranges), locks, loop)
     request.edit.check()
     session.tell(character, None)
-    facts = {**_facts(request, start), "base": take.action.name, "loop": loop or bool(known.get("loop")),
+    # a loop that is lengthened is none any more
+    looping = loop or bool(known.get("loop")) and request.duration <= base.duration
+    facts = {**_facts(request, start), "base": take.action.name, "loop": looping,
              "ranges": [[r.start, r.end, r.part] for r in ranges]}
     owner = Performance(compat.session_uid(character), start, facts, stretches=_stretches(base, request, ranges, loop),
                         base_uid=compat.session_uid(take.action), keep_hand_set=settings.keep_hand_set)

@@ -7,10 +7,10 @@ import bpy
 import numpy as np
 
 from . import compat
-from .core.channels import Channel
 from .core.handwork import marks, pack_marks, unpack_marks
+from .keys import CurveKeys
 
-__all__ = ["MARKS_KEY", "Keys", "dense_marks", "enum_value", "forget_changes", "hand_set", "mark_generated", "marks_of", "promote_hand_set"]
+__all__ = ["MARKS_KEY", "Keys", "enum_value", "forget_changes", "hand_set", "mark_generated", "marks_for", "marks_of", "promote_hand_set"]
 
 MARKS_KEY = "understudy_marks"
 _VECTORS = ("co", "handle_left", "handle_right")
@@ -57,8 +57,8 @@ class Keys:
         count = len(frames)
         points = np.stack((frames, samples), axis=1).astype(np.float32)
         values = {name: points.copy() for name in _VECTORS}
-        for name, item in (("handle_left_type", "FREE"), ("handle_right_type", "FREE"), ("interpolation", "LINEAR"),
-                           ("type", "GENERATED"), ("easing", "AUTO")):
+        for name, item in (("handle_left_type", "AUTO_CLAMPED"), ("handle_right_type", "AUTO_CLAMPED"),
+                           ("interpolation", "LINEAR"), ("type", "GENERATED"), ("easing", "AUTO")):
             values[name] = np.full(count, enum_value(name, item), dtype=np.int32)
         values |= {name: np.zeros(count, dtype=np.float32) for name in _FLOATS}
         return cls(values)
@@ -105,13 +105,13 @@ def mark_generated(action: Any) -> None:
     compat.store_bytes(action, MARKS_KEY, pack_marks(curves))
 
 
-def dense_marks(frames: np.ndarray, rows: list[tuple[str, list[Channel]]]) -> bytes:
-    """What :func:`mark_generated` would note for dense keys, without reading them back; for any thread.
+def marks_for(rows: list[tuple[str, list[CurveKeys]]]) -> bytes:
+    """What :func:`mark_generated` would note for keys just made, without reading them back; for any thread.
 
-    :param rows: slot identifier and channels, of all that is in one action.
+    :param rows: slot identifier and curves, of all that is in one action.
     """
-    at = np.asarray(frames, dtype=np.float32)
-    return pack_marks({f"{slot}|{c.data_path}|{c.index}": (at, marks(c.values)) for slot, channels in rows for c in channels})
+    return pack_marks({f"{slot}|{k.channel.data_path}|{k.channel.index}": (np.asarray(k.frames, dtype=np.float32), marks(k.values))
+                       for slot, curves in rows for k in curves})
 
 
 def forget_changes(action: Any, frame: int) -> None:
@@ -129,26 +129,18 @@ def forget_changes(action: Any, frame: int) -> None:
     compat.store_bytes(action, MARKS_KEY, pack_marks(noted))
 
 
-def promote_hand_set(action: Any) -> dict[str, dict[str, set[int]]]:
-    """Give generated keys that an artist has changed the type KEYFRAME, for everyone to see.
-
-    :returns: frames with hand-set keys, by slot and data path.
-    """
-    noted = marks_of(action)
-    own = enum_value("type", "KEYFRAME")
-    result: dict[str, dict[str, set[int]]] = {}
-    for slot, curve in compat.curves_with_slots(action):
-        keys = Keys.read_kinds(curve)
-        kinds = keys.values["type"]
-        mine = hand_set(keys, noted.get(f"{slot}|{curve.data_path}|{curve.array_index}"))
-        if not mine.any():
-            continue
-        result.setdefault(slot, {}).setdefault(curve.data_path, set()).update(int(f) for f in np.round(keys.frames[mine]))
-        changed = mine & (kinds == enum_value("type", "GENERATED"))
-        if changed.any():
-            curve.keyframe_points.foreach_set("type", np.where(changed, own, kinds).astype(np.int32))
-            curve.update()
-    return result
+def promote_hand_set(curve: Any, noted: tuple[np.ndarray, np.ndarray] | None) -> set[int]:
+    """Give generated keys that an artist has changed the type KEYFRAME, for everyone to see; the frames of all hand-set keys."""
+    keys = Keys.read_kinds(curve)
+    kinds = keys.values["type"]
+    mine = hand_set(keys, noted)
+    if not mine.any():
+        return set()
+    changed = mine & (kinds == enum_value("type", "GENERATED"))
+    if changed.any():
+        curve.keyframe_points.foreach_set("type", np.where(changed, enum_value("type", "KEYFRAME"), kinds).astype(np.int32))
+        curve.update()
+    return {int(f) for f in np.round(keys.frames[mine])}
 
 
 def marks_of(action: Any) -> dict[str, tuple[np.ndarray, np.ndarray]]:

@@ -2,6 +2,7 @@
 """Curves into actions, fast: one call into Blender per curve and none per key."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import bpy
@@ -11,7 +12,7 @@ from . import compat
 from .core.channels import Channel
 from .core.simplify import SparseKeys, simplify
 
-__all__ = ["Curves", "grow", "write_channels", "write_sparse"]
+__all__ = ["CurveKeys", "Curves", "dense_keys", "grow", "sparse_keys", "write_keys"]
 
 
 def _enum(property_name: str, identifier: str) -> int:
@@ -19,33 +20,71 @@ def _enum(property_name: str, identifier: str) -> int:
     return int(found.enum_items[identifier].value)
 
 
-def write_channels(target: compat.ActionTarget, frames: np.ndarray, channels: Sequence[Channel]) -> int:
-    """Write dense, linear keys of type GENERATED.
+@dataclass(frozen=True)
+class CurveKeys:
+    """The keys of one curve to be.
 
-    :param target: an empty place in a new action.
-    :param frames: (T,) frame numbers, ascending.
-    :param channels: curves with T values each.
-    :returns: how many keys were written.
+    :ivar frames: (K,) frame numbers, ascending; :ivar values: (K,) values at them.
+    :ivar sparse: handles of few keys, or None for one linear key per frame; :ivar component: which column of ``sparse`` it is.
     """
-    count = len(frames)
-    points = np.empty((count, 2), dtype=np.float32)
-    points[:, 0] = frames
-    linear = np.full(count, _enum("interpolation", "LINEAR"), dtype=np.int32)
-    generated = np.full(count, _enum("type", "GENERATED"), dtype=np.int32)
+
+    channel: Channel
+    frames: np.ndarray
+    values: np.ndarray
+    sparse: SparseKeys | None = None
+    component: int = 0
+
+
+def dense_keys(frames: np.ndarray, channels: Sequence[Channel]) -> list[CurveKeys]:
+    """One key on each of the frames (T,), for curves with T values each."""
+    return [CurveKeys(channel, frames, channel.values) for channel in channels]
+
+
+def sparse_keys(frames: np.ndarray, channels: Sequence[Channel], limit: Callable[[Channel], float]) -> list[CurveKeys]:
+    """As few Bézier keys as a limit allows, all components of one property at the same frames; without Blender, for any thread.
+
+    :param limit: for a channel, the largest distance between the curve and the samples, in the property's units over
+        all its components together.
+    """
+    properties: dict[str, list[Channel]] = {}
     for channel in channels:
-        points[:, 1] = channel.values
-        curve = target.new_curve(channel.data_path, channel.index, channel.group)
-        _fill(curve, points, linear, generated)
-    return count * len(channels)
+        properties.setdefault(channel.data_path, []).append(channel)
+    result: list[CurveKeys] = []
+    for size in sorted({len(parts) for parts in properties.values()}):
+        alike = [parts for parts in properties.values() if len(parts) == size]
+        samples = np.stack([np.stack([c.values for c in parts], axis=-1) for parts in alike])
+        for parts, sparse in zip(alike, simplify(samples, np.array([limit(parts[0]) for parts in alike])), strict=True):
+            at = frames[sparse.index]
+            result += [CurveKeys(channel, at, sparse.values[:, n], sparse, n) for n, channel in enumerate(parts)]
+    return result
 
 
-def _fill(curve: Any, points: np.ndarray, interpolation: np.ndarray, kinds: np.ndarray) -> None:
+def write_keys(target: compat.ActionTarget, row: CurveKeys) -> None:
+    """Make the curve in a new action, with keys of type GENERATED."""
+    curve = target.new_curve(row.channel.data_path, row.channel.index, row.channel.group)
+    count = len(row.frames)
+    points = np.empty((count, 2), dtype=np.float32)
+    points[:, 0], points[:, 1] = row.frames, row.values
     keys = curve.keyframe_points
-    keys.add(len(points))
+    keys.add(count)
     keys.foreach_set("co", points.ravel())
-    keys.foreach_set("interpolation", interpolation)
-    keys.foreach_set("type", kinds)
+    if row.sparse is not None:
+        _set_handles(keys, row.frames, row.sparse, row.component)
+    kind = "LINEAR" if row.sparse is None else "BEZIER"
+    keys.foreach_set("interpolation", np.full(count, _enum("interpolation", kind), dtype=np.int32))
+    keys.foreach_set("type", np.full(count, _enum("type", "GENERATED"), dtype=np.int32))
     curve.update()
+
+
+def _set_handles(keys: Any, at: np.ndarray, sparse: SparseKeys, n: int) -> None:
+    span = np.diff(at) / 3 if len(at) > 1 else np.zeros(0)
+    edge = span[-1:] if len(span) else np.ones(1)
+    before, after = np.concatenate((span[:1] if len(span) else edge, span)), np.concatenate((span, edge))
+    for name, x, y in (("handle_left", at - before, sparse.left), ("handle_right", at + after, sparse.right)):
+        keys.foreach_set(name, np.stack((x, y[:, n]), axis=-1).astype(np.float32).ravel())
+    kind = np.where(sparse.aligned, _enum("handle_left_type", "ALIGNED"), _enum("handle_left_type", "FREE")).astype(np.int32)
+    keys.foreach_set("handle_left_type", kind)
+    keys.foreach_set("handle_right_type", kind)
 
 
 class Curves:
@@ -76,42 +115,3 @@ def grow(curves: Curves, frames: np.ndarray, channel: Channel) -> None:
     curve.keyframe_points.foreach_set("type", np.full(count, _enum("type", "GENERATED"), dtype=np.int32))
     curve.update()
 
-
-def write_sparse(target: compat.ActionTarget, frames: np.ndarray, channels: Sequence[Channel],
-                 limit: Callable[[Channel], float]) -> int:
-    """Write as few Bézier keys as a limit allows, all components of one property at the same frames.
-
-    :param limit: for a channel, the largest distance between the curve and the samples, in the property's units over
-        all its components together.
-    :returns: how many keys were written.
-    """
-    properties: dict[str, list[Channel]] = {}
-    for channel in channels:
-        properties.setdefault(channel.data_path, []).append(channel)
-    count = 0
-    for size in sorted({len(parts) for parts in properties.values()}):
-        alike = [parts for parts in properties.values() if len(parts) == size]
-        samples = np.stack([np.stack([c.values for c in parts], axis=-1) for parts in alike])
-        for parts, sparse in zip(alike, simplify(samples, np.array([limit(parts[0]) for parts in alike])), strict=True):
-            for n, channel in enumerate(parts):
-                _fill_sparse(target.new_curve(channel.data_path, channel.index, channel.group), frames, sparse, n)
-            count += size * len(sparse.index)
-    return count
-
-
-def _fill_sparse(curve: Any, frames: np.ndarray, sparse: SparseKeys, n: int) -> None:
-    at = frames[sparse.index]
-    span = np.diff(at) / 3 if len(at) > 1 else np.zeros(0)
-    edge = span[-1:] if len(span) else np.ones(1)
-    before, after = np.concatenate((span[:1] if len(span) else edge, span)), np.concatenate((span, edge))
-    keys = curve.keyframe_points
-    keys.add(len(at))
-    for name, x, y in (("co", at, sparse.values), ("handle_left", at - before, sparse.left),
-                       ("handle_right", at + after, sparse.right)):
-        keys.foreach_set(name, np.stack((x, y[:, n]), axis=-1).astype(np.float32).ravel())
-    kind = np.where(sparse.aligned, _enum("handle_left_type", "ALIGNED"), _enum("handle_left_type", "FREE")).astype(np.int32)
-    keys.foreach_set("handle_left_type", kind)
-    keys.foreach_set("handle_right_type", kind)
-    keys.foreach_set("interpolation", np.full(len(at), _enum("interpolation", "BEZIER"), dtype=np.int32))
-    keys.foreach_set("type", np.full(len(at), _enum("type", "GENERATED"), dtype=np.int32))
-    curve.update()

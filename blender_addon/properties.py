@@ -12,7 +12,7 @@ from bpy.props import (
 from .cast import SceneSettings
 from .directions import PARTS, DirectionItem
 from .speech import SOURCES
-from .takes import Take
+from .takes import PLACES, Take, show_again
 
 __all__ = ["CLASSES", "add_pointers", "remove_pointers"]
 
@@ -65,6 +65,7 @@ class CharacterSettings(bpy.types.PropertyGroup):
     edit_part: EnumProperty(name="Part", items=PARTS, description="What may change in a range that is performed again")
     variations: IntProperty(
         name="Variations", default=1, min=1, max=20, description="How many takes to perform one after the other, with seeds that follow")
+    take_place: EnumProperty(name="Takes As", items=PLACES, update=show_again, description="Where takes lie")
     takes: CollectionProperty(type=Take)
     take_index: IntProperty(default=-1, min=-1, options={"HIDDEN"})
     own: PointerProperty(type=Take)

@@ -7,7 +7,7 @@ import bpy
 from bpy.app.handlers import persistent
 
 from . import bone_map, cast, commands, connection, direction_io, directions, exports, imports, log, panels, performance, preferences
-from . import overlay, overlay_mouse, overlay_ops, properties, regenerate, session, speech, streaming, takes
+from . import overlay, overlay_mouse, overlay_ops, properties, regenerate, session, speech, takes, unfinished
 
 __all__ = ["CLASSES", "register", "unregister"]
 
@@ -83,7 +83,7 @@ def register() -> None:
     properties.add_pointers()
     _add_menu().append(cast.menu)
     bpy.app.handlers.load_post.append(_on_load)
-    streaming.add_handlers()
+    unfinished.add_handlers()
     _add_keys()
     overlay.add_handler()
     commands.register_command()
@@ -94,7 +94,7 @@ def unregister() -> None:
     session.shutdown()
     commands.unregister_command()
     overlay.remove_handler()
-    streaming.remove_handlers()
+    unfinished.remove_handlers()
     _remove_keys()
     if _on_load in bpy.app.handlers.load_post:
         bpy.app.handlers.load_post.remove(_on_load)

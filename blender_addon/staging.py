@@ -10,7 +10,7 @@ from typing import Any
 import bpy
 import numpy as np
 
-from . import cast, compat, faces, keys, rig_reader, takes
+from . import cast, compat, faces, keys, rig_reader, takes, unfinished
 from .core.channels import Channel, escaped, rotation_channels
 from .core.face_joints import with_face_joints
 from .core.retarget.options import RetargetOptions, RetargetResult
@@ -18,11 +18,12 @@ from .core.retarget.rig import RigRest
 from .core.retarget.transfer import retarget
 from .core.rigs.face_shapes import FaceMap
 from .core.rigs.mapping import Mapping
-from .keyframes import MARKS_KEY, dense_marks, mark_generated
+from .gradual import Run, Steps, at_once, drain, result_of
+from .keyframes import MARKS_KEY, marks_for
 from .shared import rotations as rot
 from .shared.motion import Motion
 
-__all__ = ["Performed", "Setup", "apply_motion", "generator_facts", "limits"]
+__all__ = ["Performed", "Setup", "Tolerance", "apply_motion", "apply_steps", "generator_facts"]
 
 _log = logging.getLogger("understudy.staging")
 
@@ -68,6 +69,10 @@ class Setup:
             character.rotation_mode, np.array(character.location), np.array(character.matrix_basis.to_quaternion()),
             [(compat.session_uid(key), face) for key, face in faces.driven_keys(character)])
 
+    def mode_of(self, channel: Channel) -> str:
+        """The rotation mode of what a channel animates."""
+        return self.bone_modes.get(channel.group, "") if channel.data_path.startswith("pose.bones") else self.object_mode
+
     def perform(self, motion: Motion) -> Performed:
         """Retarget a motion. :raises UnderstudyError: what the retargeting finds."""
         result = retarget(with_face_joints(motion), self.rig, self.mapping, self.options)
@@ -92,6 +97,57 @@ class Setup:
         return found
 
 
+@dataclass(frozen=True)
+class Tolerance:
+    """What simplified keys may stray by, as the artist has set it: radians, metres of the character, shape key values."""
+
+    angle: float
+    distance: float
+    face: float
+
+    @classmethod
+    def of(cls, settings: Any) -> "Tolerance":
+        """Read the settings of a character."""
+        return cls(float(settings.key_angle), float(settings.key_distance), float(settings.face_error))
+
+    def limit(self, mapping: Mapping, scale: float) -> Callable[[Channel], float]:
+        """The error allowed on each property, in its own units."""
+        # an angle at the hip is a way at the foot, and a foot that stands must not swim
+        legs = {bone for slot in LEG_SLOTS for bone in mapping.bones(slot)}
+
+        def of_channel(channel: Channel) -> float:
+            if channel.data_path.startswith("key_blocks"):
+                return self.face
+            share = LEG_SHARE if channel.group in legs else 1.0
+            kind = channel.data_path.rpartition(".")[2]
+            if kind == "location":
+                return self.distance * scale * share
+            # |dq| is half the angle; three Euler angles can add up; for axis and angle no simple relation holds
+            units = {"rotation_quaternion": 0.5, "rotation_euler": 3**-0.5, "rotation_axis_angle": 0.25}
+            return self.angle * share * units.get(kind, 1.0)
+
+        return of_channel
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    """All keys of a take, and the bytes of its motion."""
+
+    performed: Performed
+    curves: list[tuple[int, list[keys.CurveKeys]]]
+    content: bytes
+
+
+def _prepare(setup: Setup, motion: Motion, character: int, start: float, tolerance: Tolerance | None) -> _Prepared:
+    """On any thread."""
+    performed = setup.perform(motion)
+    frames = (start + np.arange(len(motion))).astype(np.float32)
+    limit = tolerance.limit(setup.mapping, performed.result.scale) if tolerance else None
+    rows = [(uid, keys.dense_keys(frames, channels) if limit is None else keys.sparse_keys(frames, channels, limit))
+            for uid, channels in [(character, performed.body), *performed.faces]]
+    return _Prepared(performed, rows, motion.to_bytes())
+
+
 def apply_motion(character: Any, motion: Motion, start: float, facts: dict[str, Any]) -> Any:
     """Retarget a motion and write it as a new take, which is then shown. Returns the take's action.
 
@@ -100,74 +156,76 @@ def apply_motion(character: Any, motion: Motion, start: float, facts: dict[str, 
     :param start: frame of the motion's first frame; frame ``start + n`` shows sample ``n`` at the scene's rate.
     :raises UnderstudyError: ``rig_unknown`` or what else the retargeting finds; nothing has been changed then.
     """
-    settings = character.understudy
+    return drain(apply_steps(character, motion, start, facts))
+
+
+def apply_steps(character: Any, motion: Motion, start: float, facts: dict[str, Any], run: Run[Any] = at_once) -> Steps[Any]:
+    """:func:`apply_motion` as work that can be done a little at a time; see :mod:`.gradual`."""
+    uid, settings = compat.session_uid(character), character.understudy
     rate = float(facts.get("fps", motion.fps))
     if motion.fps != rate:
         motion = motion.resample(rate)
     setup = Setup.of(character)
-    performed = setup.perform(motion)
-    limit = limits(settings, setup.mapping, performed.result.scale)
-
-    frames = start + np.arange(len(motion))
-    action = compat.new_action(f"{character.name} take {len(settings.takes) + 1}")
-    written = [action]
+    tolerance = Tolerance.of(settings) if settings.key_mode == "SIMPLIFIED" else None
+    made: _Prepared = yield from result_of(run(lambda: _prepare(setup, motion, uid, start, tolerance)))
+    written: dict[int, tuple[int, str]] = {}
     try:
-        body = compat.action_targets(action, character, "OBJECT")
-        _write(settings, body, frames, performed.body, limit)
-        rows = {action: [(body.slot.identifier if body.slot else "", performed.body)]}
-        targets = []
-        for uid, channels in performed.faces:
-            key = faces.key_of(uid)
-            target = compat.action_targets(action, key, "KEY")
-            if target.action not in written:
-                written.append(target.action)
-            _write(settings, target, frames, channels, lambda _: settings.face_error)
-            rows.setdefault(target.action, []).append((target.slot.identifier if target.slot else "", channels))
-            targets.append((key, target))
-        for one in written:
-            one.use_frame_range = True
-            one.frame_start, one.frame_end = float(frames[0]), float(frames[-1])
-            if settings.key_mode == "SIMPLIFIED":
-                mark_generated(one)
-            else:
-                compat.store_bytes(one, MARKS_KEY, dense_marks(frames, rows[one]))
-        takes.remember_own(character, [key for key, _ in targets])
-        takes.add_take(character, body, targets, motion, {**facts, **generator_facts(motion.metadata)})
+        action = compat.new_action(takes.name_of_next(cast.by_uid(uid)))
+        unfinished.start(action)
+        main = compat.session_uid(action)
+        written[0] = (main, "")  # known to the cleaning up from the first moment
+        for block_uid, rows in made.curves:
+            kind = "OBJECT" if block_uid == uid else "KEY"
+            block = cast.by_uid(uid) if kind == "OBJECT" else faces.key_of(block_uid)
+            if block is None:
+                continue  # the mesh was deleted meanwhile
+            target = compat.action_targets(compat.action_of(main), block, kind)
+            unfinished.start(target.action)
+            place = (compat.session_uid(target.action), target.slot.identifier if target.slot else "")
+            written[block_uid] = place
+            for row in rows:
+                keys.write_keys(target, row)
+                if (yield False):
+                    target = compat.existing_target(compat.action_of(place[0]), place[1])
+        del written[0]
+        noted = yield from result_of(run(lambda: _marks(made.curves, written)))
+        return _complete(cast.by_uid(uid), made, written, noted, motion, start, facts)
     except BaseException:
-        for one in written:
-            bpy.data.actions.remove(one)
+        unfinished.remove({action_uid for action_uid, _ in written.values()})
         raise
+
+
+def _marks(curves: list[tuple[int, list[keys.CurveKeys]]], written: dict[int, tuple[int, str]]) -> dict[int, bytes]:
+    rows: dict[int, list[tuple[str, list[keys.CurveKeys]]]] = {}
+    for uid, found in curves:
+        if uid in written:
+            rows.setdefault(written[uid][0], []).append((written[uid][1], found))
+    return {uid: marks_for(found) for uid, found in rows.items()}
+
+
+def _complete(character: Any, made: _Prepared, written: dict[int, tuple[int, str]], noted: dict[int, bytes], motion: Motion,
+              start: float, facts: dict[str, Any]) -> Any:
+    """Make finished actions a take."""
+    settings = character.understudy
+    uid = compat.session_uid(character)
+    for action_uid in {action_uid for action_uid, _ in written.values()}:
+        action = compat.action_of(action_uid)
+        action.use_frame_range = True
+        action.frame_start, action.frame_end = float(start), float(start + len(motion) - 1)
+        compat.store_bytes(action, MARKS_KEY, noted[action_uid])
+    targets = [(key, compat.slot_of(compat.action_of(written[b][0]), written[b][1]))
+               for b in written if b != uid and (key := faces.key_of(b)) is not None]
+    own = compat.slot_of(compat.action_of(written[uid][0]), written[uid][1])
+    takes.remember_own(character, [key for key, _ in targets])
+    takes.add_take(character, own, targets, motion, {**facts, **generator_facts(motion.metadata)}, made.content)
+    for action_uid in {action_uid for action_uid, _ in written.values()}:
+        unfinished.finish(compat.action_of(action_uid))
     takes.show(character, len(settings.takes) - 1)
     if "seed" in facts and not settings.seed_locked:
         settings.seed = (settings.seed + 1) % 2**31
-    for note in performed.result.notes:
+    for note in made.performed.result.notes:
         _log.info("%s: %s", character.name, note)
-    return action
-
-
-def _write(settings: Any, target: compat.ActionTarget, frames: np.ndarray, channels: list[Channel],
-           limit: Callable[[Channel], float]) -> None:
-    if settings.key_mode == "SIMPLIFIED":
-        keys.write_sparse(target, frames, channels, limit)
-    else:
-        keys.write_channels(target, frames, channels)
-
-
-def limits(settings: Any, mapping: Mapping, scale: float) -> Callable[[Channel], float]:
-    """The error allowed on each property, in its own units."""
-    # an angle at the hip is a way at the foot, and a foot that stands must not swim
-    legs = {bone for slot in LEG_SLOTS for bone in mapping.bones(slot)}
-
-    def limit(channel: Channel) -> float:
-        share = LEG_SHARE if channel.group in legs else 1.0
-        kind = channel.data_path.rpartition(".")[2]
-        if kind == "location":
-            return settings.key_distance * scale * share
-        # |dq| is half the angle; three Euler angles can add up; for axis and angle no simple relation holds
-        units = {"rotation_quaternion": 0.5, "rotation_euler": 3**-0.5, "rotation_axis_angle": 0.25}
-        return settings.key_angle * share * units.get(kind, 1.0)
-
-    return limit
+    return own.action
 
 
 def generator_facts(metadata: dict[str, Any]) -> dict[str, Any]:

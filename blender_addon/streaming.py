@@ -13,26 +13,23 @@ from typing import Any
 
 import bpy
 import numpy as np
-from bpy.app.handlers import persistent
 
-from . import compat, faces, keys, takes
+from . import compat, faces, keys, takes, unfinished
 from .core.channels import Channel
-from .keyframes import MARKS_KEY, dense_marks
+from .keyframes import MARKS_KEY, marks_for
 from .shared.errors import UnderstudyError
 from .shared.motion import Motion
 from .staging import Performed, Setup, generator_facts
 
-__all__ = ["Stream", "active", "add_handlers", "remove_handlers"]
+__all__ = ["Stream", "active"]
 
 _log = logging.getLogger("understudy.streaming")
 
-MARK = "understudy_unfinished"
 BUDGET_SECONDS = 0.008
 PAUSE_SECONDS = 0.25
 
 in_background = False
 """Whether frames are shown without a window as well; for tests."""
-_streams: "list[Stream]" = []
 
 
 def active() -> bool:
@@ -50,15 +47,15 @@ def _joined(parts: list[Motion]) -> Motion:
 def _pack(motion: Motion, performed: Performed, character: int, start: float, actions: dict[int, int],
           slots: dict[int, str]) -> tuple[bytes, dict[int, bytes]]:
     """The bytes of the motion, and of the marks of each action; on the thread."""
-    rows: dict[int, list[tuple[str, list[Channel]]]] = {uid: [] for uid in actions.values()}
+    rows: dict[int, list[tuple[str, list[keys.CurveKeys]]]] = {uid: [] for uid in actions.values()}
+    frames = (start + np.arange(len(performed.result))).astype(np.float32)
     for uid, channels in [(character, performed.body), *performed.faces]:
         if uid in actions:
-            rows[actions[uid]].append((slots.get(uid, ""), channels))
-    frames = start + np.arange(len(performed.result))
-    return motion.to_bytes(), {uid: dense_marks(frames, found) for uid, found in rows.items()}
+            rows[actions[uid]].append((slots.get(uid, ""), keys.dense_keys(frames, channels)))
+    return motion.to_bytes(), {uid: marks_for(found) for uid, found in rows.items()}
 
 
-class Stream:
+class Stream(unfinished.Holder):
     """The unfinished action of one job.
 
     :param character: session uid of the armature; :param start: frame of the first sample.
@@ -81,7 +78,7 @@ class Stream:
         self._final: Motion | None = None
         self._packing: Future[tuple[bytes, dict[int, bytes]]] | None = None
         self._performed: Performed | None = None
-        _streams.append(self)
+        unfinished.hold(self)
 
     def tick(self, character: Any, parts: list[Motion]) -> None:
         """Go on for at most :data:`BUDGET_SECONDS` on this thread."""
@@ -133,11 +130,11 @@ class Stream:
         own = actions[self._actions[self.character]]
         for uid in set(self._actions.values()):
             action = actions[uid]
-            del action[MARK]
-            action.use_fake_user = action.use_frame_range = True
+            unfinished.finish(action)
+            action.use_frame_range = True
             action.frame_start, action.frame_end = self.start, self.start + len(motion) - 1
             compat.store_bytes(action, MARKS_KEY, noted[uid])
-        own.name = f"{character.name} take {len(settings.takes) + 1}"
+        own.name = takes.name_of_next(character)
         for uid, action_uid in self._actions.items():
             if action_uid != self._actions[self.character] and (key := faces.key_of(uid)) is not None:
                 actions[action_uid].name = f"{own.name} {key.name}"  # before 4.4 a face has an action of its own
@@ -192,18 +189,16 @@ class Stream:
     def _begin(self, character: Any, performed: Performed) -> None:
         """Make the action and put it onto the rig."""
         blocks = self._blocks(character, performed)
-        if not character.understudy.own_stored:
-            takes.remember_own(character, [block for block, kind, _ in blocks if kind == "KEY"])
-            self._remembered = True
+        self._remembered = self._remembered or not character.understudy.own_stored
+        takes.remember_own(character, [block for block, kind, _ in blocks if kind == "KEY"])
         action = compat.new_action(f"{character.name} performing")
-        action[MARK] = True
-        action.use_fake_user = False
+        unfinished.start(action)
         for block, kind, _channels in blocks:
             data = block.animation_data
             former = data.action if data else None
             self._former[compat.session_uid(block)] = (compat.session_uid(former) if former else 0, compat.assigned_slot(block))
             target = compat.action_targets(action, block, kind)
-            target.action[MARK] = True
+            unfinished.start(target.action)
             self._actions[compat.session_uid(block)] = compat.session_uid(target.action)
             compat.assign_action(block, target.action, target.slot.identifier if target.slot else "")
 
@@ -255,50 +250,17 @@ class Stream:
         self._asked = self.shown_frames = 0
         self._packing = None
 
+    def live(self) -> set[int]:
+        """Session uids of the unfinished actions."""
+        return set(self._actions.values())
+
+    def before_save(self) -> None:
+        """The frames go out of the file, and come back afterwards."""
+        self.withdraw()
+
     def close(self) -> None:
         """Withdraw, and end the thread."""
         self.withdraw()
         self._pool.shutdown(wait=False, cancel_futures=True)
-        if self in _streams:
-            _streams.remove(self)
+        unfinished.release(self)
 
-
-@persistent
-def _before_save(*_arguments: Any) -> None:
-    """An unfinished action does not go into a file."""
-    for stream in _streams:
-        stream.withdraw()
-
-
-@persistent
-def _put_away(*_arguments: Any) -> None:
-    """After an undo or loading: an unfinished action that belongs to no job is put away."""
-    live = {uid for stream in _streams for uid in stream._actions.values()}
-    actions: Any = bpy.data.actions
-    objects: Any = bpy.data.objects
-    lost = [a for a in actions if MARK in a and compat.session_uid(a) not in live]
-    if not lost:
-        return
-    for owner in objects:
-        if owner.type == "ARMATURE" and owner.animation_data is not None and owner.animation_data.action in lost:
-            takes.show(owner, owner.understudy.take_index)
-            takes.forget_own(owner)
-    for action in lost:
-        actions.remove(action)
-
-
-_HANDLERS = (("save_pre", _before_save), ("undo_post", _put_away), ("redo_post", _put_away), ("load_post", _put_away))
-
-
-def add_handlers() -> None:
-    """Hear of saving, undo and loading."""
-    for name, function in _HANDLERS:
-        getattr(bpy.app.handlers, name).append(function)
-
-
-def remove_handlers() -> None:
-    """The inverse of :func:`add_handlers`."""
-    for name, function in _HANDLERS:
-        found = getattr(bpy.app.handlers, name)
-        if function in found:
-            found.remove(function)
