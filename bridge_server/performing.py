@@ -106,7 +106,12 @@ class MotionPerformer:
             from bridge_server.video.performing import film
 
             return film(message, report, chunk)
+        if message.body["kind"] in ("speech", "face"):
+            from bridge_server.face import jobs
+
+            return jobs.perform(message, report)
         request = MotionRequest.from_message(message)
+        self._seconds = request.duration or max((d.end for d in request.directions if d.enabled), default=None)
         if self._generator is None or self._loaded != request.weights:
             report("loading model", 0.0)
         generator = self._ensure(request.weights)

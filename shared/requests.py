@@ -11,6 +11,7 @@ import numpy as np
 from . import timeline
 from .edits import Edit
 from .errors import UnderstudyError
+from .face_settings import FaceSettings
 from .motion import Motion
 from .protocol import Message, new_id
 from .schema import problem
@@ -36,7 +37,7 @@ MOTION_REQUEST_SCHEMA: Final[dict[str, Any]] = {
         "amplitude": _SCALE, "tempo": _SCALE, "energy": _SCALE,
         "in_place": {"type": "boolean"}, "face": {"type": "boolean"},
         "audio_name": {"type": "string", "maxLength": 500},
-        "transcript": {"type": "string", "maxLength": 100_000},
+        "transcript": {"type": "string", "maxLength": 100_000}, "face_settings": {"type": "object"},
     },
 }
 
@@ -54,6 +55,7 @@ class MotionRequest:
     :ivar amplitude: gesture size, 1 as generated.
     :ivar in_place: keep the pelvis over its starting point.
     :ivar transcript: what is said, if known: the lips then follow the words.
+    :ivar face_settings: emotion, gaze, strengths and corrected words.
     :ivar audio: (N,) uint8, the bytes of an audio file, or None.
     :ivar edit: a performance to change instead of a new one.
     """
@@ -73,13 +75,15 @@ class MotionRequest:
     face: bool = True
     audio_name: str = ""
     transcript: str = ""
+    face_settings: FaceSettings = field(default_factory=FaceSettings)
     audio: np.ndarray | None = None
     edit: Edit | None = None
 
     def to_message(self, id: str | None = None, token: str = "") -> Message:
         """The ``submit`` message. :raises UnderstudyError: ``direction_invalid``, before anything is sent."""
         timeline.check(self.directions, self.duration)
-        request = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("audio", "directions", "edit")}
+        request = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("audio", "directions", "edit", "face_settings")}
+        request["face_settings"] = self.face_settings.to_json()
         request["directions"] = timeline.to_json(self.directions)["directions"]
         buffers = {} if self.audio is None else {"audio": self.audio}
         if self.edit is not None:
@@ -99,6 +103,7 @@ class MotionRequest:
             raise UnderstudyError("request_invalid", f"The request cannot be performed: {found}.",
                                   "Correct this value and perform again.")
         known = {k: data[k] for k in MOTION_REQUEST_SCHEMA["properties"] if k in data}
+        known["face_settings"] = FaceSettings.from_json(data.get("face_settings", {}))
         request = cls(**known)
         request.directions = timeline.from_json(data.get("directions", []))
         timeline.check(request.directions, request.duration)

@@ -12,15 +12,16 @@ from __future__ import annotations
 import re
 import unicodedata
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final
 
 import numpy as np
 
 from bridge_server.face import espeak
-from bridge_server.face.acoustics import HOP, RATE, Acoustics
+from bridge_server.face.acoustics import HOP, RATE
 from shared.errors import UnderstudyError
 
-__all__ = ["Aligned", "Phone", "align", "available", "ipa_to_arpabet", "plausibility", "words_of"]
+__all__ = ["Aligned", "Phone", "align", "available", "ipa_to_arpabet", "plausibility", "pronounce", "words_of"]
 
 _WIDE: Final = {"bestpath": False, "beam": 1e-100, "wbeam": 1e-100, "pbeam": 1e-100, "loglevel": "FATAL"}
 """Without wide beams and with the best-path search about a quarter of all alignments fail."""
@@ -144,6 +145,22 @@ def _guess(word: str) -> str:
     return " ".join(_translate(spelt, _FROM_LETTERS)) or "AH"
 
 
+@lru_cache(maxsize=1)
+def _dictionary() -> Any:
+    from pocketsphinx import Decoder
+
+    return Decoder(lm=None, loglevel="FATAL")
+
+
+def pronounce(text: str) -> list[str]:
+    """The phones of a text in ARPABET: from pocketsphinx's dictionary where it is installed, else guessed."""
+    phones: list[str] = []
+    for word in words_of(text):
+        known = _dictionary().lookup_word(word) if available() else None
+        phones += (known or _guess(word)).split()
+    return phones
+
+
 def _one_pass(decoder: Any, pcm: bytes) -> None:
     decoder.start_utt()
     decoder.process_raw(pcm, full_utt=True)
@@ -205,17 +222,19 @@ def align(samples: np.ndarray, text: str) -> Aligned | None:
     return Aligned(phones, said, guessed) if said else None
 
 
-def plausibility(aligned: Aligned, acoustics: Acoustics) -> float:
+def plausibility(aligned: Aligned, level: np.ndarray) -> float:
     """How well an alignment fits the sound, 0 to 1; under about 0.6 the text is probably not what is said.
+
+    :param level: (N,) loudness in [0, 1] every :data:`~.acoustics.HOP`.
 
     The share of sounding time that lies in words, times the share of phones of a length that people speak.
     """
-    rows = np.arange(len(acoustics)) * HOP
-    inside = np.zeros(len(acoustics), dtype=bool)
+    rows = np.arange(len(level)) * HOP
+    inside = np.zeros(len(level), dtype=bool)
     for p in aligned.phones:
         if p.name != "SIL":
             inside |= (rows >= p.start) & (rows < p.end)
-    sounding = acoustics.level > 0.25
+    sounding = level > 0.25
     covered = (inside & sounding).sum() / max(int(sounding.sum()), 1)
     lengths = np.array([p.end - p.start for p in aligned.phones if p.name != "SIL"])
     # three frames are the model's shortest phone: a text too long for the sound is full of them

@@ -12,6 +12,7 @@ Nothing of NVIDIA's is shipped.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -149,11 +150,11 @@ class Audio2Face:
         return out
 
     def perform(
-        self, audio: Audio, times: np.ndarray, emotion: dict[str, float] | None = None
+        self, audio: Audio, times: np.ndarray, emotion: Mapping[str, np.ndarray | float] | None = None
     ) -> dict[str, np.ndarray]:
         """ARKit curves at ``times`` (T,) seconds; each (T,) float32 in [0, 1], only the shapes that the model has.
 
-        :param emotion: strength in [0, 1] by name of :data:`EMOTIONS`.
+        :param emotion: strength in [0, 1] by name of :data:`EMOTIONS`, constant or (T,) at ``times``.
         :raises UnderstudyError: ``weights_invalid`` when the network's signature is another.
         """
         x = mono16(audio)
@@ -161,12 +162,14 @@ class Audio2Face:
         centres = np.round(np.arange(frames) * RATE / RATE_OUT).astype(int)
         padded = np.pad(x, (WINDOW // 2, WINDOW // 2 + max(0, int(centres[-1]) + 1 - len(x))))
         windows = np.lib.stride_tricks.sliding_window_view(padded, WINDOW)[centres]
-        feeling = np.zeros(_IMPLICIT + len(EMOTIONS), np.float32)
+        feeling = np.zeros((frames, _IMPLICIT + len(EMOTIONS)), np.float32)
         for name, strength in (emotion or {}).items():
-            feeling[_IMPLICIT + EMOTIONS.index(name)] = strength
+            asked = np.asarray(strength, dtype=np.float64)
+            over = np.interp(np.arange(frames) / RATE_OUT, times, asked) if asked.ndim else asked
+            feeling[:, _IMPLICIT + EMOTIONS.index(name)] = over
         inputs = self._session.get_inputs()
         sound = next((i.name for i in inputs if i.shape and i.shape[-1] == WINDOW), None)
-        mood = next((i.name for i in inputs if i.shape and i.shape[-1] == len(feeling)), None)
+        mood = next((i.name for i in inputs if i.shape and i.shape[-1] == feeling.shape[1]), None)
         if sound is None:
             raise UnderstudyError(
                 "weights_invalid",
@@ -179,7 +182,8 @@ class Audio2Face:
             feed = {sound: block}
             if mood is not None:
                 shape = next(i.shape for i in inputs if i.name == mood)
-                feed[mood] = np.broadcast_to(feeling, (len(block), *([1] * (len(shape) - 2)), len(feeling))).copy()
+                part = feeling[first : first + _BATCH]
+                feed[mood] = part.reshape(len(block), *([1] * (len(shape) - 2)), part.shape[1])
             parts.append(np.asarray(self._session.run(None, feed)[0]).reshape(len(block), -1))
         result = np.concatenate(parts)
         if result.shape[1] < self._skin:

@@ -23,7 +23,8 @@ from bridge_server.evaluation.report import merge_figures
 from bridge_server.face import acoustics as ac
 from bridge_server.face import align, espeak, perform, recogniser
 from bridge_server.face.mouth import Segment
-from bridge_server.face.phonemes import decode, phone_loop, split_shapes, vote
+from bridge_server.face.phonemes import decode, phone_loop, vote
+from bridge_server.face.shapes_in_time import split_shapes
 from bridge_server.face.training.speakers import (
     Utterance,
     flite,

@@ -9,7 +9,7 @@ import numpy as np
 
 from bridge_server.face.prosody import Prosody, noise
 
-__all__ = ["BLINKS_PER_MINUTE", "EYE_RANGE", "blink_curve", "blink_times", "gaze_curves", "saccades"]
+__all__ = ["BLINKS_PER_MINUTE", "EYE_RANGE", "blink_curve", "blink_times", "gaze_curves", "lids", "saccades"]
 
 BLINKS_PER_MINUTE: Final = 16.0
 """People in conversation blink 10 to 25 times a minute (Bentivoglio et al. 1997)."""
@@ -18,12 +18,16 @@ EYE_RANGE: Final = np.radians(30.0)
 _CLOSE, _SHUT, _OPEN = 0.08, 0.045, 0.17
 
 
-def blink_times(prosody: Prosody, duration: float, seed: int) -> np.ndarray:
+def blink_times(prosody: Prosody, duration: float, seed: int, rate: float = 1.0) -> np.ndarray:
     """(K,) seconds at which the lids meet.
+
+    :param rate: how often, 1 as people do; 0: never.
 
     Intervals are drawn from a gamma distribution; a blink that falls within 0.6 s of the start of a pause is
     moved there, because speakers blink as they finish a phrase.
     """
+    if rate <= 0:
+        return np.zeros(0)
     rng = np.random.default_rng((seed & 0xFFFFFFFFFFFFFFFF, 1))
     found: list[float] = []
     t = float(rng.uniform(0.6, 2.5))
@@ -34,7 +38,8 @@ def blink_times(prosody: Prosody, duration: float, seed: int) -> np.ndarray:
         found.append(moved)
         if rng.random() < 0.08:  # now and then two in a row
             found.append(moved + float(rng.uniform(0.34, 0.45)))
-        t = max(t, found[-1]) + 0.9 + float(rng.gamma(2.2, (60 / BLINKS_PER_MINUTE * 1.08 - 0.9) / 2.2))
+        pause = 0.9 + float(rng.gamma(2.2, (60 / BLINKS_PER_MINUTE * 1.08 - 0.9) / 2.2))
+        t = max(t, found[-1]) + max(pause / rate, 0.5)
     return np.array([b for b in found if b < duration - 0.05])
 
 
@@ -90,3 +95,8 @@ def gaze_curves(yaw: np.ndarray, pitch: np.ndarray) -> dict[str, np.ndarray]:
         "eyeLookDownRight": -up,
     }
     return {name: np.clip(value, 0, 1) for name, value in curves.items()}
+
+
+def lids(blink: np.ndarray, pitch: np.ndarray) -> np.ndarray:
+    """(T,) closure of the lids: blinks, and they follow the gaze downwards (``pitch`` (T,) radians up)."""
+    return np.maximum(blink, 0.35 * np.clip(-np.asarray(pitch) / EYE_RANGE, 0, 1))

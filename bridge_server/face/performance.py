@@ -10,6 +10,7 @@ from typing import Final
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
+from bridge_server.audio.sound import Audio
 from bridge_server.face import acoustics as ac
 from bridge_server.face import eyes, phonemes
 from bridge_server.face.emotion import emotion_curves
@@ -21,9 +22,11 @@ from bridge_server.face.mouth import (
     scale_jaw,
 )
 from bridge_server.face.prosody import Prosody, bumps, find_prosody, noise
-from bridge_server.audio.sound import Audio
+from bridge_server.face.words import complete, from_segments, to_segments
 from shared import rotations as rot
 from shared.face_curves import ARKIT, ARKIT_INDEX
+from shared.face_settings import FaceSettings, Sampled
+from shared.speech import Word
 
 __all__ = ["FaceOptions", "FacePerformance", "perform", "perform_face"]
 
@@ -39,8 +42,11 @@ class FaceOptions:
     :ivar lead: seconds by which the mouth runs ahead of the sound (negative: behind).
     :ivar mouth: scales the speech part of the mouth, 0 to 2.
     :ivar brows: scales brow raises, 0 to 2.
+    :ivar blinks: scales how often the eyes blink, 0 to 2.
     :ivar nods: scales head movement, 0 to 2.
-    :ivar segments: phonemes with times that the artist has corrected; nothing is aligned or recognised then.
+    :ivar words: words with times that the artist has corrected; nothing is aligned or recognised then. Words without
+        phonemes get them from their text.
+    :ivar segments: the same as mouth shapes, for those who have no words.
     :ivar language: of the speech, such as ``en``, or None when unknown; helps the recogniser where it is English.
     """
 
@@ -49,9 +55,32 @@ class FaceOptions:
     lead: float = 0.01
     mouth: float = 1.0
     brows: float = 1.0
+    blinks: float = 1.0
     nods: float = 1.0
+    words: Sequence[Word] | None = None
     segments: Sequence[Segment] | None = None
     language: str | None = None
+
+    @classmethod
+    def of(
+        cls, settings: FaceSettings, times: np.ndarray, emotions: Mapping[str, np.ndarray] | None = None
+    ) -> FaceOptions:
+        """What a request asks for, at ``times`` (T,); emotions of both count, the stronger of each."""
+        found: dict[str, np.ndarray | float] = dict(emotions or {})
+        for name, value in settings.emotions.items():
+            asked = value.at(times) if isinstance(value, Sampled) else value
+            found[name] = np.maximum(found.get(name, 0.0), asked)
+        return cls(
+            found,
+            (0.0, 0.0),
+            settings.lead,
+            settings.mouth,
+            settings.brows,
+            settings.blinks,
+            settings.nods,
+            settings.words,
+            language=settings.language or None,
+        )
 
 
 @dataclass
@@ -62,8 +91,11 @@ class FacePerformance:
     :ivar head: (T, 2, 4) unit quaternions wxyz to multiply onto the local rotations of neck and head from the right.
     :ivar chest: (T,) breathing, -1 (out) to 1 (in).
     :ivar segments: visemes with times, phonemes and words where known.
+    :ivar words: the same as an artist sees it, for :class:`shared.speech`.
     :ivar source: ``transcript``, ``recogniser``, ``signal``, ``artist`` or ``none``: where the segments come from.
     :ivar warnings: sentences for the user.
+    :ivar saccades: (T, 2) small turns of the eyes, yaw to the left and pitch up, radians, on top of any gaze.
+    :ivar blink: (T,) lid closure by blinks alone.
     """
 
     curves: dict[str, np.ndarray]
@@ -72,14 +104,32 @@ class FacePerformance:
     segments: list[Segment]
     source: str
     warnings: list[str]
+    words: list[Word] = field(default_factory=list)
+    saccades: np.ndarray = field(default_factory=lambda: np.zeros((0, 2)))
+    blink: np.ndarray = field(default_factory=lambda: np.zeros(0))
+
+    def looking(self, gaze: np.ndarray) -> dict[str, np.ndarray]:
+        """The curves of the first frames with the eyes at ``gaze`` (N, 2), yaw to the left and pitch up, radians."""
+        count = len(gaze)
+        look = np.clip(gaze, -eyes.EYE_RANGE, eyes.EYE_RANGE) + self.saccades[:count]
+        out = {name: curve[:count].copy() for name, curve in self.curves.items()}
+        for name, value in eyes.gaze_curves(look[:, 0], look[:, 1]).items():
+            out[name] = value.astype(np.float32)
+        lids = eyes.lids(self.blink[:count], look[:, 1]).astype(np.float32)
+        for side in ("Left", "Right"):
+            out[f"eyeBlink{side}"] = np.maximum(out[f"eyeBlink{side}"], lids)
+        return out
 
 
 def _mouth_rows(
     audio: Audio, transcript: str | None, options: FaceOptions, rows: int, a: ac.Acoustics, emotion: np.ndarray
-) -> tuple[np.ndarray, list[Segment], str, list[str]]:
-    """(rows, 52) mouth curves at the acoustics' own times, and the segments behind them."""
-    if options.segments is not None:
-        found = phonemes.Phonemes(list(options.segments), "artist", [])
+) -> tuple[np.ndarray, phonemes.Phonemes]:
+    """(rows, 52) mouth curves at the acoustics' own times, and what is behind them."""
+    if options.words is not None:
+        words = complete(options.words, ac.mono16(audio))
+        found = phonemes.Phonemes(to_segments(words), "artist", [], words)
+    elif options.segments is not None:
+        found = phonemes.Phonemes(list(options.segments), "artist", [], from_segments(options.segments))
     else:
         found = phonemes.find(audio, a, transcript, options.language)
     heard = mouth_from_signal(a)
@@ -98,7 +148,7 @@ def _mouth_rows(
     out = np.zeros((rows, len(ARKIT)), np.float32)
     out[: len(a)] = mouth[:rows]
     out[len(a) :] = emotion[len(a) :] * _MOUTH
-    return out, found.segments, found.source, found.warnings
+    return out, found
 
 
 def _idle(curves: np.ndarray, times: np.ndarray, seed: int) -> None:
@@ -181,8 +231,7 @@ def perform(
     a = ac.analyse(audio) if audio is not None and len(audio.samples) else None
     prosody = find_prosody(a, duration)
     emotion = emotion_curves(options.emotions, times)
-    segments: list[Segment] = []
-    source = "none"
+    found = phonemes.Phonemes([], "none")
     warnings: list[str] = []
     if a is not None and a.speech and audio is not None:
         rows = max(len(a), int(np.ceil(duration / ac.HOP)) + 2)
@@ -190,7 +239,7 @@ def perform(
         emotion_rows = np.zeros((rows, len(ARKIT)), np.float32)
         for i in np.flatnonzero(emotion.any(axis=0)):
             emotion_rows[:, i] = np.interp(at_rows, times, emotion[:, i])
-        mouth, segments, source, warnings = _mouth_rows(audio, transcript, options, rows, a, emotion_rows)
+        mouth, found = _mouth_rows(audio, transcript, options, rows, a, emotion_rows)
         curves += ac.sample(mouth, times + options.lead)
         curves += emotion * ~_MOUTH
         idle = np.zeros_like(curves)
@@ -204,12 +253,12 @@ def perform(
         _idle(curves, times, seed)
     _brows(curves, times, prosody, seed, options.brows)
     gaze = np.broadcast_to(np.asarray(options.gaze, dtype=np.float64), (len(times), 2))
-    look = gaze + eyes.saccades(times, duration, seed)
+    saccades = eyes.saccades(times, duration, seed)
+    look = gaze + saccades
     for name, value in eyes.gaze_curves(look[:, 0], look[:, 1]).items():
         curves[:, ARKIT_INDEX[name]] = np.maximum(value, emotion[:, ARKIT_INDEX[name]])
-    blink = eyes.blink_curve(times, eyes.blink_times(prosody, duration, seed))
-    # lids follow the gaze downwards
-    lids = np.maximum(blink, 0.35 * np.clip(-look[:, 1] / eyes.EYE_RANGE, 0, 1))
+    blink = eyes.blink_curve(times, eyes.blink_times(prosody, duration, seed, options.blinks))
+    lids = eyes.lids(blink, look[:, 1])
     for side in ("Left", "Right"):
         i, wide = ARKIT_INDEX[f"eyeBlink{side}"], ARKIT_INDEX[f"eyeWide{side}"]
         curves[:, i] = np.maximum(curves[:, i], lids)
@@ -219,9 +268,12 @@ def perform(
         {n: curves[:, i].copy() for i, n in enumerate(ARKIT)},
         _head(times, prosody, seed, options.nods),
         _breath(times, prosody, seed),
-        segments,
-        source,
-        warnings,
+        found.segments,
+        found.source,
+        [*found.warnings, *warnings],
+        found.words,
+        saccades,
+        blink,
     )
 
 

@@ -3,25 +3,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
 
+from bridge_server.audio.sound import Audio
 from bridge_server.face import align as aligner
-from bridge_server.face import recogniser
+from bridge_server.face import recogniser, transcript
 from bridge_server.face.acoustics import HOP, Acoustics, mono16
 from bridge_server.face.mouth import Segment
+from bridge_server.face.shapes_in_time import split_shapes
 from bridge_server.face.visemes import VISEME_INDEX, VISEMES, arpabet_visemes
-from bridge_server.audio.sound import Audio
+from bridge_server.face.words import from_segments, to_segments
+from shared.speech import Word
 
-__all__ = ["Phonemes", "agreement", "decode", "find", "phone_loop", "split_shapes", "vote"]
+__all__ = ["Phonemes", "decode", "find", "phone_loop", "vote"]
 
-_SHORT_PAUSE: Final = 0.06
-"""Seconds; a silence this short inside speech is a closure or a release and counts to the sound before it."""
 _LONGEST_ALIGNED: Final = 900.0
-"""Seconds; the aligner keeps a lattice of the whole clip in memory."""
+"""Seconds; without the recogniser a speech is aligned in one piece, and the aligner keeps all of it in memory."""
 _CHANGE: Final = -2.2
 """Log probability of going from one viseme to another within 20 ms; a phoneme lasts about 80 ms."""
 
@@ -35,34 +35,13 @@ class Phonemes:
     """:ivar segments: in time order; empty when only the signal is left to go by.
     :ivar source: ``transcript``, ``recogniser``, ``signal`` or ``artist``.
     :ivar warnings: sentences for the user.
+    :ivar words: what an artist sees and corrects; stretches of sounds where no words are known.
     """
 
     segments: list[Segment]
     source: str
     warnings: list[str] = field(default_factory=list)
-
-
-def split_shapes(phones: Iterable[tuple[float, float, str, tuple[str, ...]]]) -> list[tuple[float, float, str, str]]:
-    """Phonemes (start, end, name, visemes) as (start, end, viseme, name), one viseme each.
-
-    Diphthongs are cut at 55 %, sounds without a shape are given to the next, very short silences to the one before.
-    """
-    out: list[tuple[float, float, str, str]] = []
-    waiting: float | None = None
-    for start, end, name, shapes in phones:
-        if shapes == ("sil",) and out and end - start < _SHORT_PAUSE and out[-1][2] != "sil":
-            out[-1] = (out[-1][0], end, *out[-1][2:])
-            continue
-        if not shapes:
-            waiting = start if waiting is None else waiting
-            continue
-        if waiting is not None:
-            start, waiting = waiting, None
-        cuts = [start, end] if len(shapes) == 1 else [start, start + 0.55 * (end - start), end]
-        for k, shape in enumerate(shapes[:2]):
-            if cuts[k + 1] > cuts[k]:
-                out.append((cuts[k], cuts[k + 1], shape, name))
-    return out
+    words: list[Word] = field(default_factory=list)
 
 
 def decode(probabilities: np.ndarray) -> list[Segment]:
@@ -109,24 +88,6 @@ def decode(probabilities: np.ndarray) -> list[Segment]:
     ]
 
 
-def agreement(segments: list[Segment], probabilities: np.ndarray) -> float:
-    """How far the recogniser hears what the segments say, 0 to 1: the mean probability of their visemes.
-
-    Only sounding rows count, and each takes the best within 40 ms, since boundaries differ.
-    """
-    best = probabilities.copy()
-    for shift in (1, 2):
-        best[shift:] = np.maximum(best[shift:], probabilities[:-shift])
-        best[:-shift] = np.maximum(best[:-shift], probabilities[shift:])
-    total, rows = 0.0, 0
-    for s in segments:
-        first, last = (int(np.ceil(t / recogniser.FRAME)) for t in (s.start, s.end))
-        part = best[first:last, VISEME_INDEX[s.viseme]]
-        if s.viseme != "sil":
-            total, rows = total + float(part.sum()), rows + len(part)
-    return total / max(rows, 1)
-
-
 def phone_loop(samples: np.ndarray) -> list[Segment]:
     """pocketsphinx's own recognition of English phones without a transcript, as visemes.
 
@@ -155,60 +116,76 @@ def vote(probabilities: np.ndarray, segments: list[Segment]) -> np.ndarray:
     return (1 - _SAY) * probabilities + _SAY * other
 
 
+def _clock(seconds: float) -> str:
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
+
+
 def _from_transcript(
-    audio: Audio, a: Acoustics, transcript: str, heard: np.ndarray | None
-) -> tuple[list[Segment], list[str]]:
-    """Segments of a transcript, or none and why."""
+    audio: Audio, a: Acoustics, text: str, heard: np.ndarray | None, language: str
+) -> tuple[transcript.Fitted | None, list[str]]:
+    """The words of a transcript with times, or None; and what is to be said about it."""
+    follow = "the lips follow the recogniser" if heard is not None else "the lips follow loudness and tone"
     if not aligner.available():
-        return [], ["The transcript is not used because pocketsphinx is not installed; the lips follow the recogniser."]
-    latin = sum(c.isascii() for c in transcript if c.isalpha())
-    if latin < 0.7 * max(1, sum(c.isalpha() for c in transcript)) or not aligner.words_of(transcript):
-        return [], ["The transcript is not English, which is all the aligner knows; the lips follow the recogniser."]
-    if audio.duration > _LONGEST_ALIGNED:
-        return [], [
-            f"The speech is longer than {_LONGEST_ALIGNED / 60:.0f} minutes, so its transcript is not aligned; "
-            "the lips follow the recogniser."
+        return None, [f"The transcript is not used because pocketsphinx is not installed; {follow}."]
+    latin = sum(c.isascii() for c in text if c.isalpha())
+    foreign = bool(language) and not language.lower().startswith("en")
+    if foreign or latin < 0.7 * max(1, sum(c.isalpha() for c in text)) or not aligner.words_of(text):
+        return None, [f"The transcript is not English, which is all the aligner knows; {follow}."]
+    if heard is None and audio.duration > _LONGEST_ALIGNED:
+        return None, [
+            f"The speech is longer than {_LONGEST_ALIGNED / 60:.0f} minutes and the recogniser is missing, so its "
+            f"transcript is not aligned; {follow}."
         ]
-    wrong = [
-        "The transcript does not fit what is said, so it is not used; the lips follow the recogniser. "
-        "Check that it has every word, and no others."
-    ]
-    aligned = aligner.align(mono16(audio), transcript)
-    if aligned is None:
-        return [], wrong
-    phones = [(p.start, p.end, p.name, arpabet_visemes(p.name)) for p in aligned.phones]
-    words = [(s, e, w) for s, e, w in aligned.words]
-    segments = []
-    for start, end, viseme, name in split_shapes(phones):
-        word = next((w for s, e, w in words if s <= (start + end) / 2 < e), "") if viseme != "sil" else ""
-        segments.append(Segment(start, end, viseme, name, word))
-    fits = aligner.plausibility(aligned, a)
-    heard_it = agreement(segments, heard) if heard is not None else 1.0
-    if fits < 0.6 or heard_it < 0.35:
-        return [], wrong
+    fitted = transcript.fit(mono16(audio), a.level, text, heard)
+    if fitted is None:
+        return None, [
+            f"The transcript does not fit what is said, so it is not used; {follow}. "
+            "Check that it has every word, and no others."
+        ]
     notes = []
-    if aligned.guessed:
-        shown = ", ".join(aligned.guessed[:5])
+    if fitted.missed:
+        where = ", ".join(f"{_clock(s)}–{_clock(e)}" for s, e in fitted.missed[:4])
+        more = " and elsewhere" if len(fitted.missed) > 4 else ""
+        notes.append(f"The transcript does not fit what is said at {where}{more}; there {follow}.")
+    if fitted.guessed:
+        shown = ", ".join(fitted.guessed[:5])
         notes.append(f"Not in the dictionary, so their sounds are guessed from the spelling: {shown}.")
-    return segments, notes
+    return fitted, notes
 
 
-def find(audio: Audio, acoustics: Acoustics, transcript: str | None, language: str | None = None) -> Phonemes:
+def _patched(words: list[Word], missed: list[tuple[float, float]], other: list[Word]) -> list[Word]:
+    """Words, and in the stretches that they miss the recognised sounds."""
+    extra = [w for w in other if any(s <= (w.start + w.end) / 2 < e for s, e in missed)]
+    return sorted([*words, *extra], key=lambda w: w.start)
+
+
+def find(audio: Audio, acoustics: Acoustics, text: str | None, language: str | None = None) -> Phonemes:
     """Visemes with times: by alignment where a transcript fits, else by the recogniser, else none.
 
+    :param text: the transcript, if known.
     :param language: of the speech, if known. For ``en`` pocketsphinx's phone loop, trained on people, joins the
         recogniser, trained on synthetic voices; for other languages it would only disturb.
     """
     net = recogniser.load()
     heard = net(acoustics.mel) if net is not None else None
+    language = language or ""
     warnings: list[str] = []
-    if transcript and transcript.strip():
-        segments, warnings = _from_transcript(audio, acoustics, transcript, heard)
-        if segments:
-            return Phonemes(segments, "transcript", warnings)
+    fitted: transcript.Fitted | None = None
+    if text and text.strip():
+        fitted, warnings = _from_transcript(audio, acoustics, text, heard, language)
+        if fitted is not None and not fitted.missed:
+            return Phonemes(to_segments(fitted.words), "transcript", warnings, fitted.words)
     if heard is None:
         said = "The viseme recogniser's weights are missing; the lips follow loudness and tone."
         return Phonemes([], "signal", [*warnings, said])
-    if language is not None and language.lower().startswith("en") and aligner.available():
+    if language.lower().startswith("en") and aligner.available():
         heard = vote(heard, phone_loop(mono16(audio)))
-    return Phonemes(decode(heard), "recogniser", warnings)
+    segments = decode(heard)
+    recognised = from_segments(segments)
+    if fitted is None:
+        return Phonemes(segments, "recogniser", warnings, recognised)
+    words = _patched(fitted.words, fitted.missed, recognised)
+    known = to_segments(fitted.words)
+    inside = [s for s in segments if any(a <= (s.start + s.end) / 2 < b for a, b in fitted.missed)]
+    outside = [s for s in known if not any(a <= (s.start + s.end) / 2 < b for a, b in fitted.missed)]
+    return Phonemes(sorted([*outside, *inside], key=lambda s: s.start), "transcript", warnings, words)

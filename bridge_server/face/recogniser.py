@@ -3,7 +3,8 @@
 
 Layout of the weights (``viseme.safetensors``, float16): ``in.weight (W, 40, 5)``, ``in.bias``, per block ``k``
 ``block.k.weight (W, W, 5)``, ``block.k.bias``, ``out.weight (15, W, 1)``, ``out.bias``. The first layer has stride 2,
-so that one output row is 20 ms; the blocks are residual, dilated, with SiLU. 0.66 s of sound is seen on either side.
+so that one output row is 20 ms; the blocks are residual, with SiLU, block ``k`` dilated by ``2 ** k``. Five blocks see
+1.3 s of sound on either side.
 """
 
 from __future__ import annotations
@@ -18,11 +19,10 @@ from bridge_server.face.acoustics import MELS
 from bridge_server.face.visemes import VISEMES
 from shared.errors import UnderstudyError
 
-__all__ = ["DILATIONS", "FRAME", "KERNEL", "WARPS", "Recogniser", "default_weights", "load", "normalise", "warp"]
+__all__ = ["FRAME", "KERNEL", "WARPS", "Recogniser", "default_weights", "load", "normalise", "warp"]
 
 FRAME: Final = 0.02
 """Seconds per row of the recogniser's output; row ``k`` is centred on ``k * FRAME``."""
-DILATIONS: Final = (1, 2, 4, 8)
 KERNEL: Final = 5
 _BLOCK: Final = 3000
 WARPS: Final = (0.88, 0.94, 1.0, 1.07, 1.15)
@@ -95,7 +95,8 @@ class Recogniser:
                 "out.weight": (len(VISEMES), width, 1),
                 "out.bias": (len(VISEMES),),
             }
-            for k in range(len(DILATIONS)):
+            self._dilations = tuple(2**k for k in range(sum(name.endswith(".bias") for name in self._w) - 2))
+            for k in range(len(self._dilations)):
                 assert_shapes[f"block.{k}.weight"] = (width, width, KERNEL)
                 assert_shapes[f"block.{k}.bias"] = (width,)
             wrong = [name for name, shape in assert_shapes.items() if self._w[name].shape != shape]
@@ -130,7 +131,7 @@ class Recogniser:
     def _hear(self, mel: np.ndarray) -> np.ndarray:
         """Probabilities (M, 15) for rows as they are."""
         x = normalise(mel)
-        margin = 2 * (KERNEL // 2 * (sum(DILATIONS) + 2))
+        margin = 2 * (KERNEL // 2 * (sum(self._dilations) + 2))
         parts = []
         for first in range(0, len(x), _BLOCK):  # long takes in pieces that overlap by what the network sees
             low, high = max(0, first - margin), min(len(x), first + _BLOCK + margin)
@@ -142,7 +143,7 @@ class Recogniser:
 
     def _logits(self, x: np.ndarray) -> np.ndarray:
         h = _convolve(x, self._w["in.weight"], self._w["in.bias"], stride=2)
-        for k, dilation in enumerate(DILATIONS):
+        for k, dilation in enumerate(self._dilations):
             a = h / (1 + np.exp(-h))
             h = h + _convolve(a, self._w[f"block.{k}.weight"], self._w[f"block.{k}.bias"], dilation)
         return _convolve(h / (1 + np.exp(-h)), self._w["out.weight"], self._w["out.bias"])

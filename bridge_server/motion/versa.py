@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,13 +15,12 @@ import torch
 from bridge_server.audio.activity import speech_activity
 from bridge_server.audio.encoder import load_audio_encoder
 from bridge_server.audio.sound import Audio
-from bridge_server.face import FaceOptions, FacePerformance
-from bridge_server.face import perform as perform_face
-from bridge_server.face.emotion import emotions_from_directions
+from bridge_server.face import FacePerformance
+from bridge_server.face.jobs import face_of, put_on
 from bridge_server.text.encoder import load_text_encoder
 from shared import rotations as rot
 from shared import timeline
-from shared.edits import Edit, Range
+from shared.edits import Edit, Lock, Range
 from shared.errors import UnderstudyError
 from shared.motion import Motion
 from shared.requests import MAX_SECONDS, MotionRequest
@@ -32,11 +31,12 @@ from . import features
 from .assembly import Assembler, FineLayer
 from .attributes import stay_in_place
 from .audio_branch import AUDIO_RATE
-from .editing import extended, insert, known_tokens, snap_locks
+from .editing import extended, held_ends, insert, known_tokens, snap_locks
 from .generator import Chunk, Description, Report
 from .layering import ease_window
+from .rhythm import Rhythm, syllable_onsets
 from .sampler import SampleOptions, Speech, sample
-from .scheduling import FINE_PARTS, TOKEN_SECONDS, plan
+from .scheduling import FINE_PARTS, NEVER, TOKEN_SECONDS, plan
 from .tokenizer import DOWN_RATE
 from .weights import SHIPPED, find_set, load_networks
 
@@ -45,9 +45,21 @@ __all__ = ["VersaGenerator"]
 _FPS: Final = 30.0
 _ROWS: Final = 8
 _SLOWEST: Final = 0.25
-_JAW_DEGREES: Final = 18.0
 _STAGES: Final = {"face": 0.08, "parts": 0.15, "body": 1.0}
 """The fraction of the job that is done when each stage ends."""
+
+
+@dataclass
+class _Held:
+    """A performance that stays outside ``ranges`` and at ``locks``.
+
+    :ivar undirected: where no direction is, nothing is asked, rather than to stand idle.
+    """
+
+    motion: Motion
+    ranges: list[Range]
+    locks: list[Lock]
+    undirected: bool = False
 
 
 def _length(request: MotionRequest, audio: Audio | None) -> float:
@@ -66,6 +78,15 @@ def _length(request: MotionRequest, audio: Audio | None) -> float:
         raise UnderstudyError("audio_too_long", f"The performance would last {seconds / 60:.0f} minutes; "
                               f"{MAX_SECONDS / 60:.0f} are performed at once.", "Perform the shot in parts.")
     return seconds
+
+
+def _rhythm(rows: np.ndarray | None, spoken: np.ndarray, frames: int) -> Rhythm | None:
+    """What the strokes keep time with, or None where nobody speaks undirected."""
+    if rows is None or not spoken.any():
+        return None
+    ease = np.hanning(_EASE + 2)
+    alone = np.convolve(np.repeat(spoken, DOWN_RATE)[:frames].astype(float), ease / ease.sum(), "same")
+    return Rhythm(*syllable_onsets(rows, AUDIO_RATE, 0.5 / AUDIO_RATE), alone)
 
 
 class VersaGenerator:
@@ -116,16 +137,18 @@ class VersaGenerator:
         def ready(part: Motion) -> None:
             nonlocal sent
             if chunk is not None and len(part) > sent:
-                chunk(sent, self._finish(part, request, directions, face).slice(sent, len(part)))
+                shown = self._finish(part, request, directions, face)
+                shown.metadata.pop("words", None)  # all of them with the result, not with every stretch
+                chunk(sent, shown.slice(sent, len(part)))
                 sent = len(part)
 
         return self._finish(self._body(request, directions, seconds, audio, report, ready=ready), request, directions, face)
 
     def _body(self, request: MotionRequest, directions: list[Direction], seconds: float, audio: Audio | None, report: Report,
-              base: tuple[Motion, list[Range]] | None = None, ready: Callable[[Motion], None] | None = None) -> Motion:
+              base: _Held | None = None, ready: Callable[[Motion], None] | None = None) -> Motion:
         """Body and hands at the request's frame rate, feet planted.
 
-        :param base: a performance that is held outside these ranges.
+        :param base: a performance that is held outside its ranges.
         :param ready: receives the performance so far, all frames of it final, whenever it has grown.
         """
         # a faster tempo is more performed time in the same seconds: strips and speech are stretched with it
@@ -139,10 +162,14 @@ class VersaGenerator:
         rows, given = self._listen(audio, tokens, tempo)
         groups = tuple(self.networks.tokenizer.group_names)
         made = plan(performed, tokens, self.encoder, speech=given, groups=groups)
+        if base is not None and base.undirected:
+            # on a way between poses that no direction covers, the poses alone say what it is
+            made.strength[np.all(made.conditions.since[0].numpy() == NEVER, 1) & ~made.spoken] = 0.0
         options = SampleOptions(request.text_guidance, request.audio_guidance, request.temperature, seed=request.seed)
         layers = self._fine_layers(performed, options, frames, report)
         net = self.networks
-        assembler = Assembler(net.tokenizer, rate, frames, directions, layers, request.seed, request.amplitude, request.energy)
+        assembler = Assembler(net.tokenizer, rate, frames, directions, layers, request.seed, request.amplitude, request.energy,
+                              _rhythm(rows, made.spoken, frames))
 
         def tick(fraction: float) -> None:
             report("body", _STAGES["parts"] + fraction * (_STAGES["body"] - _STAGES["parts"]))
@@ -155,7 +182,7 @@ class VersaGenerator:
 
         sample(
             net.text, net.audio if given is not None else None, net.residual, net.tokenizer, made.conditions, made.strength,
-            made.seeds, options, tick=tick, known=None if base is None else known_tokens(net.tokenizer, *base, tokens),
+            made.seeds, options, tick=tick, known=None if base is None else known_tokens(net.tokenizer, base.motion, base.ranges, tokens, base.locks),
             speech=None if rows is None or given is None else Speech(
                 torch.from_numpy(rows)[None], torch.from_numpy(given), made.speech, torch.from_numpy(made.spoken)),
             window_done=window_done,
@@ -164,11 +191,19 @@ class VersaGenerator:
 
     def _edit(self, request: MotionRequest, edit: Edit, audio: Audio | None, report: Report) -> Motion:
         """A performance with some of it made anew."""
-        frames = max(len(edit.base), round((request.duration or 0.0) * request.fps))
-        base, ranges, length = extended(edit, frames)
+        if edit.kind == "between":
+            base, ranges, locks, front = held_ends(edit)
+            length = len(edit.base)
+        else:
+            frames = max(len(edit.base), round((request.duration or 0.0) * request.fps))
+            (base, ranges, length), locks, front = extended(edit, frames), edit.locks, 0
         directions = timeline.check(request.directions, length / request.fps)
-        new = self._body(request, directions, base.duration, audio, report, (base, ranges))
-        motion = snap_locks(insert(base, new, ranges), base, edit.locks, ranges).slice(0, length)
+        shift = front / request.fps
+        heard = audio if audio is None or not front else Audio(np.pad(audio.samples, (round(shift * audio.rate), 0)), audio.rate)
+        new = self._body(request, [replace(d, start=d.start + shift, end=d.end + shift) for d in directions], base.duration, heard, report,
+                         _Held(base, ranges, locks, edit.kind == "between"))
+        motion = snap_locks(insert(base, new, ranges), base, locks, ranges).slice(front, front + length)
+        ranges = [replace(r, start=r.start - shift, end=r.end - shift) for r in ranges]
         before, face_before = motion.rotations.copy(), motion.face
         motion = self._finish(motion, request, directions, self._face(request, audio, length / request.fps, report))
         # the face is one performance over the whole sound; outside the ranges it stays as it was
@@ -187,8 +222,8 @@ class VersaGenerator:
         if not request.face:
             return None
         times = np.arange(max(1, round(seconds * request.fps))) / request.fps
-        options = FaceOptions(emotions=emotions_from_directions(request.directions, times))
-        return perform_face(audio, times, request.seed, request.transcript or None, options)
+        settings = request.face_settings
+        return face_of(audio, times, request.seed, request.transcript, request.directions, settings)
 
     def _finish(self, body: Motion, request: MotionRequest, directions: list[Direction], face: FacePerformance | None) -> Motion:
         """A body with its face, the face's nods on neck and head, and metadata."""
@@ -203,12 +238,10 @@ class VersaGenerator:
             return motion
         if face.warnings:
             motion.metadata["warnings"] = face.warnings
-        motion.face = {name: curve[:len(motion)] for name, curve in face.curves.items()}
         for n, name in enumerate(("neck", "head")):
             j = JOINT_INDEX[name]
             motion.rotations[:, j] = rot.mul(motion.rotations[:, j], face.head[:len(motion), n])
-        jaw = np.radians(_JAW_DEGREES) * motion.face["jawOpen"]
-        motion.rotations[:, JOINT_INDEX["jaw"]] = rot.axis_angle_to_quat(np.stack((jaw, 0 * jaw, 0 * jaw), 1))
+        put_on(motion, face, request.face_settings)
         motion.rotations = rot.continuous(motion.rotations)
         return motion
 

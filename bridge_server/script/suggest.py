@@ -20,7 +20,8 @@ from typing import Any, Final
 import numpy as np
 
 from bridge_server.face import acoustics as ac
-from bridge_server.face import align
+from bridge_server.face import align, recogniser
+from bridge_server.face import transcript as transcripts
 from bridge_server.audio.sound import Audio
 from bridge_server.text.encoder import TextEncoder, load_text_encoder
 from shared.errors import UnderstudyError
@@ -101,8 +102,10 @@ def words_with_times(audio: Audio, transcript: str) -> tuple[list[Word], list[st
     if not spoken:
         raise UnderstudyError("request_invalid", "The transcript has no words.", "Write what is said in the speech.")
     a = ac.analyse(audio)
-    found = align.align(ac.mono16(audio), transcript) if align.available() else None
-    if found is not None and align.plausibility(found, a) >= 0.6:
+    net = recogniser.load()
+    heard = net(a.mel) if net is not None else None
+    found = transcripts.fit(ac.mono16(audio), a.level, transcript, heard) if align.available() else None
+    if found is not None and not found.missed:
         # a written number is several spoken words
         words, at = [], 0
         for text, clause in spoken:
@@ -110,7 +113,7 @@ def words_with_times(audio: Audio, transcript: str) -> tuple[list[Word], list[st
             part = found.words[at : at + count]
             at += count
             if part:
-                words.append(Word(part[0][0], part[-1][1], text, clause))
+                words.append(Word(part[0].start, part[-1].end, text, clause))
         return words, clauses, []
     sounding = np.cumsum(a.level > 0.12) * ac.HOP
     total = float(sounding[-1]) if len(sounding) else 0.0

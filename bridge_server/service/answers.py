@@ -16,6 +16,7 @@ from typing import Any, Final
 from bridge_server import __version__
 from shared import wire
 from shared.errors import UnderstudyError
+from shared.face_requests import FaceRequest, SpeechRequest
 from shared.films import FilmOrder
 from shared.protocol import Message, error_message
 from shared.requests import MotionRequest, check_request
@@ -147,11 +148,15 @@ class Answers:
             request = MotionRequest.from_message(message)
             check_request(request)
             self._check_folder(request.weights)
+        elif message.body["kind"] == "speech":
+            SpeechRequest.from_message(message)
+        elif message.body["kind"] == "face":
+            FaceRequest.from_message(message)
         else:
             raise UnderstudyError(
                 "unsupported",
                 f"This bridge does no jobs of kind {message.body['kind']!r}.",
-                "Update the bridge, or ask for motion or a film.",
+                "Update the bridge, or ask for motion, a film, a face or the words of a speech.",
             )
         job = Job(
             message.id,

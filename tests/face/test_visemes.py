@@ -16,7 +16,9 @@ from bridge_server.face.emotion import (
     emotions_from_directions,
 )
 from bridge_server.face.mouth import Segment, close_lips, coarticulate
-from bridge_server.face.phonemes import agreement, decode, split_shapes
+from bridge_server.face.phonemes import decode
+from bridge_server.face.shapes_in_time import split_shapes
+from bridge_server.face.transcript import agreement
 from bridge_server.face.visemes import (
     ARPABET,
     CLOSED_OPENING,

@@ -23,6 +23,7 @@ from bridge_server.face.training.texts import (
     SENTENCES,
     SYLLABLES,
     english_words,
+    gesture_sentences,
     invent,
 )
 from shared.errors import UnderstudyError
@@ -92,6 +93,25 @@ _VARIANTS: Final = (
     "grandpa",
     "croak",
     "aunty",
+    "announcer",
+    "Diogo",
+    "edward2",
+    "iven2",
+    "iven3",
+    "john",
+    "kaukovalta",
+    "klatt5",
+    "klatt6",
+    "marcelo",
+    "Nguyen",
+    "pablo",
+    "pedro",
+    "RicishayMax",
+    "robert",
+    "steph2",
+    "steph3",
+    "Storm",
+    "whisper",
 )
 _ENGLISH: Final = ("en-us", "en-us", "en-us", "en", "en-gb-x-rp", "en-gb-scotland", "en-029", "en-gb-x-gbcwmd")
 _FLITE: Final = ("slt", "awb", "kal16")
@@ -101,8 +121,10 @@ _SHARES: Final = {"espeak": 0.35, "flite": 0.35, "festival": 0.30}
 
 def _english(rng: np.random.Generator, words: list[str]) -> str:
     kind = rng.random()
-    if kind < 0.35:
+    if kind < 0.2:
         return str(rng.choice(SENTENCES["en"]))
+    if kind < 0.5:  # spoken English has the rhythm that lists of words lack
+        return str(rng.choice(gesture_sentences()))
     if kind < 0.85 and words:
         return " ".join(rng.choice(words, int(rng.integers(4, 11)))) + "."
     return invent("en", rng, int(rng.integers(4, 9)))
@@ -175,7 +197,12 @@ def _utterances(minutes: float, seed: int) -> list[tuple[str, Utterance]]:
             log.info("%s", error)
     misses = 0
     while seconds["flite"] < goal["flite"] and misses < 5:
-        said = flite(_english(rng, words), str(rng.choice(_FLITE)), stretch=float(rng.uniform(0.75, 1.3)))
+        said = flite(
+            _english(rng, words),
+            str(rng.choice(_FLITE)),
+            stretch=float(rng.uniform(0.7, 1.3)),
+            pitch=float(rng.uniform(80, 230)),
+        )
         misses = misses + 1 if said is None else 0
         if said is not None:
             keep("flite", said)

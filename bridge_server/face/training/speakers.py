@@ -19,7 +19,7 @@ from scipy.signal import resample_poly
 from bridge_server.face import espeak
 from bridge_server.face.acoustics import HOP, RATE
 from bridge_server.face.align import ipa_to_arpabet
-from bridge_server.face.phonemes import split_shapes
+from bridge_server.face.shapes_in_time import split_shapes
 from bridge_server.face.visemes import VISEME_INDEX, arpabet_visemes, ipa_visemes
 
 __all__ = ["Utterance", "festival", "from_espeak", "flite", "label_rows"]
@@ -72,8 +72,11 @@ def _read_wave(path: Path) -> tuple[np.ndarray, int]:
         return np.frombuffer(file.readframes(file.getnframes()), "<i2"), file.getframerate()
 
 
-def flite(text: str, voice: str, *, stretch: float = 1.0) -> Utterance | None:
-    """Speak with flite (``kal16``, ``awb``, ``rms``, ``slt``); None where it is missing or fails."""
+def flite(text: str, voice: str, *, stretch: float = 1.0, pitch: float | None = None) -> Utterance | None:
+    """Speak with flite (``kal16``, ``awb``, ``rms``, ``slt``); None where it is missing or fails.
+
+    :param pitch: mean pitch, Hz, of the voices that can be moved (``kal16``); the others keep their own.
+    """
     if not shutil.which("flite"):
         return None
     with tempfile.TemporaryDirectory() as folder:
@@ -85,6 +88,7 @@ def flite(text: str, voice: str, *, stretch: float = 1.0) -> Utterance | None:
                 voice,
                 "--setf",
                 f"duration_stretch={stretch:.3f}",
+                *(("--setf", f"int_f0_target_mean={pitch:.0f}") if pitch is not None else ()),
                 "-psdur",
                 "-t",
                 text,

@@ -3,11 +3,14 @@
 
 from __future__ import annotations
 
+import json
+from functools import lru_cache
+from pathlib import Path
 from typing import Final
 
 import numpy as np
 
-__all__ = ["SENTENCES", "SYLLABLES", "TEST_SENTENCES", "english_words", "invent"]
+__all__ = ["SENTENCES", "SYLLABLES", "TEST_SENTENCES", "english_words", "gesture_sentences", "invent"]
 
 SENTENCES: Final[dict[str, tuple[str, ...]]] = {
     "en": (
@@ -256,6 +259,14 @@ def english_words() -> list[str]:
     with open(get_model_path("en-us/cmudict-en-us.dict"), encoding="utf-8") as file:
         words = {line.split()[0] for line in file if line.strip()}
     return sorted(w for w in words if w.isalpha() and 1 < len(w) < 12)
+
+
+@lru_cache(maxsize=1)
+def gesture_sentences() -> list[str]:
+    """The sentences of the gesture table: things people say, four to a dozen words each."""
+    table = Path(__file__).parents[2] / "script" / "gestures.json"
+    gestures = json.loads(table.read_text(encoding="utf-8"))["gestures"]
+    return sorted({u for g in gestures for u in g["utterances"]})
 
 
 def invent(language: str, rng: np.random.Generator, words: int) -> str:
