@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from bridge_server.audio.decode import decode
+from bridge_server.memory import too_little
 from bridge_server.motion import generator as generators
 from shared import timeline
 from shared.errors import UnderstudyError
@@ -57,6 +58,7 @@ class MotionPerformer:
         self._name, self._weights, self._wanted = generator, weights, device
         self._generator: generators.Generator | None = None
         self._loaded = ""
+        self._seconds: float | None = None
 
     def load(self) -> dict[str, Any]:
         """See :class:`bridge_server.service.worker.Performer`."""
@@ -92,6 +94,16 @@ class MotionPerformer:
         shrink = getattr(self._generator, "shrink", None)
         return bool(shrink()) if callable(shrink) else True
 
+    def too_little_memory(self, message: Message, detail: str) -> UnderstudyError:
+        """The figure that would fit: by the generator's own estimate, where it has a ``memory_needed(seconds) -> int`` (bytes
+        above the loaded model, at the smallest windows that it can use; must not fall as the seconds grow).
+        """
+        self._free()
+        generator = self._generator
+        device = str(generator.describe().get("device", "cpu")) if generator is not None else "cpu"
+        needed = getattr(generator, "memory_needed", None)
+        return too_little(detail, device, self._seconds, needed if callable(needed) else None)
+
     def perform(
         self,
         message: Message,
@@ -112,6 +124,7 @@ class MotionPerformer:
             return jobs.perform(message, report)
         request = MotionRequest.from_message(message)
         self._seconds = request.duration or max((d.end for d in request.directions if d.enabled), default=None)
+        self._seconds = request.duration or max((d.end for d in request.directions if d.enabled), default=None)
         if self._generator is None or self._loaded != request.weights:
             report("loading model", 0.0)
         generator = self._ensure(request.weights)
@@ -126,6 +139,7 @@ class MotionPerformer:
                 lambda fraction: report("decoding speech", share * fraction),
             )
             if request.duration is None:
+                self._seconds = audio.duration
                 timeline.check(request.directions, audio.duration)
 
         def forward_report(stage: str, fraction: float) -> None:

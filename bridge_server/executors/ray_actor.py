@@ -115,6 +115,11 @@ class RemotePerformer:
         """Arrange to need less memory on the next try."""
         return bool(self._performer.shrink(MemoryError()))
 
+    def too_little_memory(self, frames: list[bytes], detail: str) -> dict[str, Any]:
+        """The error's JSON that says what would fit on this node."""
+        error: UnderstudyError = self._performer.too_little_memory(wire.decode(frames, receiver="bridge"), detail)
+        return error.to_json()
+
 
 def _node() -> str:
     import ray
@@ -213,6 +218,11 @@ class RayPerformer:
     def shrink(self, error: BaseException) -> bool:
         """Ask the actor to need less memory."""
         return bool(self._ray.get(self._actor.shrink.remote()))
+
+    def too_little_memory(self, message: Message, detail: str) -> UnderstudyError:
+        """As the actor says, which knows the memory of its node."""
+        frames = [bytes(f) for f in wire.encode(message)]
+        return UnderstudyError.from_json(self._ray.get(self._actor.too_little_memory.remote(frames, detail)))
 
     def perform(
         self,

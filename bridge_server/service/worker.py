@@ -71,6 +71,12 @@ class Performer(Protocol):
     def shrink(self, error: BaseException) -> bool:
         """After running out of memory: arrange to need less on the next try; False when there is nothing to reduce."""
 
+    def too_little_memory(self, message: Message, detail: str) -> UnderstudyError:
+        """What to tell the user when it did not help: ``out_of_memory`` with the figure that would fit.
+
+        :param detail: what the library said.
+        """
+
 
 def cancelled() -> UnderstudyError:
     """The error by which a cancel leaves the model."""
@@ -240,21 +246,20 @@ class Worker:
         self._message(result)
 
     def _attempts(self, message: Message) -> Message:
-        try:
-            return self._attempt(message)
-        except Exception as error:
-            if not out_of_memory(error) or (isinstance(error, UnderstudyError) and not error.retryable):
-                raise
-            LOGGER.warning("job %s ran out of memory: %s", message.id, error)
-            first = str(error)
-            if not self._performer.shrink(error):
-                raise _too_little_memory(first) from error
-        try:  # outside the handler above, so that the failed attempt's tensors are no longer held by its traceback
-            return self._attempt(message)
-        except Exception as error:
-            if out_of_memory(error):
-                raise _too_little_memory(str(error)) from error
-            raise
+        for again in (True, False):
+            try:
+                return self._attempt(message)
+            except Exception as error:
+                # an error that is not retryable says that the generator has tried with less itself
+                if not out_of_memory(error) or (isinstance(error, UnderstudyError) and not error.retryable):
+                    raise
+                detail = str(error)
+                LOGGER.warning("job %s ran out of memory: %s", message.id, detail)
+            # outside the handler, where the failed attempt's tensors are no longer held by its traceback
+            if not (again and self._performer.shrink(MemoryError(detail))):
+                break
+            self._message(Message("progress", message.id, {"stage": "again with less memory", "fraction": 0.0, "eta": None}))
+        raise self._performer.too_little_memory(message, detail)
 
     def _attempt(self, message: Message) -> Message:
         progress = _Progress(message.id, self._message, self._cancel.check)
@@ -313,15 +318,6 @@ def out_of_memory(error: BaseException) -> bool:
         isinstance(error, MemoryError)
         or type(error).__name__ in ("OutOfMemoryError", "_ArrayMemoryError")
         or (isinstance(error, RuntimeError) and "out of memory" in str(error).lower())
-    )
-
-
-def _too_little_memory(detail: str) -> UnderstudyError:
-    sentence = detail.strip().splitlines()[0][:300] if detail.strip() else "no figure was given"
-    return UnderstudyError(
-        "out_of_memory",
-        f"The device has too little memory, also with a smaller window ({sentence}).",
-        "Perform a shorter stretch, close other programs that use the device, or start the bridge with --device cpu.",
     )
 
 

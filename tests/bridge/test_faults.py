@@ -35,7 +35,7 @@ def failure(client: Client, text: str) -> UnderstudyError:
     [
         ("raise an error", "unsupported", "This is not supported."),
         ("crash", "internal", "RuntimeError: something broke inside"),
-        ("always out of memory", "out_of_memory", "12.5 GiB"),
+        ("always out of memory", "out_of_memory", "12.5 GB more"),
     ],
 )
 def test_error_of_the_generator(bridge: RunningBridge, client: Client, text: str, code: str, words: str) -> None:

@@ -174,7 +174,9 @@ def job_gives_accepted_progress_and_a_motion(peer: Peer) -> None:
         header, buffers = peer.answer(id, seconds=JOB_SECONDS)
         if header["type"] == "progress":
             assert isinstance(header["body"]["stage"], str) and 0 <= header["body"]["fraction"] <= 1
-            if header["body"]["stage"] not in ("waiting", "loading model", "restarting the worker"):
+            if header["body"]["stage"] in ("restarting the worker", "again with less memory"):
+                fraction = 0.0
+            elif header["body"]["stage"] not in ("waiting", "loading model"):
                 assert header["body"]["fraction"] >= fraction
                 fraction = header["body"]["fraction"]
         elif header["type"] == "chunk":
