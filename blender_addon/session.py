@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from .core.link import BridgeLink
     from .shared.state import BridgeRecord
 
-__all__ = ["Owner", "cancel", "desk", "finishing", "job_of", "notices", "pump", "shutdown", "source_root", "tell"]
+__all__ = ["Owner", "cancel", "desk", "finishing", "job_of", "notices", "open_jobs", "pump", "shutdown", "source_root", "tell"]
 
 _log = logging.getLogger("understudy.session")
 
@@ -119,6 +119,11 @@ def job_of(character: Any) -> "Job | None":
     if uid in finishing:
         return finishing[uid]
     return next((job for job in _desk.jobs.values() if getattr(job.owner, "character", None) == uid), None)
+
+
+def open_jobs() -> "list[Job]":
+    """All jobs that are out, without making a desk."""
+    return list(_desk.jobs.values()) if _desk is not None else []
 
 
 def tell(character: Any, error: UnderstudyError | None) -> None:

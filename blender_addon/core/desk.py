@@ -6,9 +6,10 @@ from __future__ import annotations
 import logging
 import time
 from dataclasses import dataclass, field
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from ..shared.errors import UnderstudyError
+from ..shared.films import FilmOrder, preview_of
 from ..shared.motion import Motion
 from ..shared.protocol import Message, new_id
 from ..shared.requests import MotionRequest, motion_from_message
@@ -37,9 +38,11 @@ class Job:
     :ivar eta: seconds left as the bridge estimates, or None.
     :ivar final_frames: how many frames from the start are final already.
     :ivar parts: these frames, as they came, one after the other.
+    :ivar motion: the performance; :ivar film: of a film, what came back of it.
+    :ivar preview: of a film, number and picture (H, W, 3) of the frame that was drawn last.
     """
 
-    request: MotionRequest
+    request: MotionRequest | FilmOrder
     owner: object = None
     id: str = field(default_factory=new_id)
     state: JobState = "waiting"
@@ -49,6 +52,8 @@ class Job:
     final_frames: int = 0
     parts: list[Motion] = field(default_factory=list)
     motion: Motion | None = None
+    film: Any = None
+    preview: Any = None
     error: UnderstudyError | None = None
     began: float = field(default_factory=time.monotonic)
     _epoch: int = 0
@@ -75,7 +80,7 @@ class Desk:
         self.link = link
         self.jobs: dict[str, Job] = {}
 
-    def submit(self, request: MotionRequest, owner: object = None) -> Job:
+    def submit(self, request: MotionRequest | FilmOrder, owner: object = None) -> Job:
         """Take a request; it is sent as soon as the bridge is there.
 
         :raises UnderstudyError: ``direction_invalid`` or ``request_too_large``, before anything is started.
@@ -163,6 +168,9 @@ class Desk:
         job.parts.append(part.slice(known - first, len(part)))
 
     def _on_message(self, message: Message) -> None:
+        if message.type == "status" and "renderers" in message.body:
+            # a bridge that was met while it loaded did not know them yet
+            self.link.welcome["renderers"] = message.body["renderers"]
         job = self.jobs.get(message.id)
         if job is None or not job.open:
             return
@@ -181,9 +189,14 @@ class Desk:
                 if first <= sum(len(p) for p in job.parts) < end:
                     self._keep(job, message, first)
                 job.final_frames = max(job.final_frames, end)
+            else:
+                job.preview = preview_of(message) or job.preview
         elif message.type == "result":
             try:
-                job.motion = motion_from_message(message)
+                if isinstance(job.request, FilmOrder):
+                    job.film = job.request.read_result(message)
+                else:
+                    job.motion = motion_from_message(message)
             except UnderstudyError as error:
                 self._fail(job, error)
             else:

@@ -12,9 +12,43 @@ from bpy_extras.io_utils import ExportHelper
 from ..core.retarget.axes import vector_to_z_up
 from ..shared.errors import UnderstudyError
 
-__all__ = ["CLASSES", "camera_matrices", "write_camera"]
+__all__ = ["CLASSES", "camera_at", "camera_matrices", "check_camera", "picture_size", "write_camera"]
 
 FORMAT = "understudy-camera-1"
+
+
+def check_camera(scene: Any) -> None:
+    """:raises UnderstudyError: ``request_invalid`` without a camera, or for a panoramic one."""
+    camera = scene.camera
+    if camera is None or camera.type != "CAMERA":
+        raise UnderstudyError("request_invalid", "The scene has no camera.", "Add a camera, or use one of the film's framings.")
+    if camera.data.type not in ("PERSP", "ORTHO"):
+        raise UnderstudyError("request_invalid", "A panoramic camera cannot film a pose track.",
+                              "Set the camera's lens to Perspective or Orthographic.")
+
+
+def picture_size(scene: Any) -> tuple[int, int]:
+    """(width, height) of the scene's pictures in pixels."""
+    render = scene.render
+    return (max(int(render.resolution_x * render.resolution_percentage / 100), 1),
+            max(int(render.resolution_y * render.resolution_percentage / 100), 1))
+
+
+def camera_at(scene: Any, graph: Any, size: tuple[int, int], performer: Any = None) -> tuple[np.ndarray, np.ndarray]:
+    """View and projection (4, 4) of the evaluated camera.
+
+    :param performer: the armature object whose space is viewed; None for the scene's own, turned to +Y up.
+    """
+    turn = np.eye(4)
+    turn[:3, :3] = vector_to_z_up(np.eye(3)).T
+    seen = scene.camera.evaluated_get(graph)
+    pose = np.eye(4) if performer is None else np.array(performer.evaluated_get(graph).matrix_world)
+    render = scene.render
+    # a scaled camera object looks no different
+    view = np.array(seen.matrix_world.normalized().inverted()) @ pose @ turn
+    projection = np.array(seen.calc_matrix_camera(
+        graph, x=size[0], y=size[1], scale_x=render.pixel_aspect_x, scale_y=render.pixel_aspect_y))
+    return view, projection
 
 
 def camera_matrices(
@@ -30,31 +64,17 @@ def camera_matrices(
         picture's (width, height) in pixels.
     :raises UnderstudyError: ``request_invalid`` without a camera, or for a panoramic one.
     """
-    camera: Any = scene.camera
-    if camera is None or camera.type != "CAMERA":
-        raise UnderstudyError("request_invalid", "The scene has no camera.", "Add a camera, or use one of the film's framings.")
-    if camera.data.type not in ("PERSP", "ORTHO"):
-        raise UnderstudyError("request_invalid", "A panoramic camera cannot film a pose track.",
-                              "Set the camera's lens to Perspective or Orthographic.")
-    render = scene.render
-    size = (max(int(render.resolution_x * render.resolution_percentage / 100), 1),
-            max(int(render.resolution_y * render.resolution_percentage / 100), 1))
-    turn = np.eye(4)
-    turn[:3, :3] = vector_to_z_up(np.eye(3)).T
-    rate = render.fps / render.fps_base
+    check_camera(scene)
+    size, rate = picture_size(scene), scene.render.fps / scene.render.fps_base
     before, part = scene.frame_current, scene.frame_subframe
     views, projections = [], []
     try:
         for n in range(frames):
             at = start + n * rate / fps
             scene.frame_set(int(np.floor(at)), subframe=float(at - np.floor(at)))
-            graph = bpy.context.evaluated_depsgraph_get()
-            seen = camera.evaluated_get(graph)
-            pose = np.array(performer.evaluated_get(graph).matrix_world)
-            # a scaled camera object looks no different
-            views.append(np.array(seen.matrix_world.normalized().inverted()) @ pose @ turn)
-            projections.append(np.array(seen.calc_matrix_camera(
-                graph, x=size[0], y=size[1], scale_x=render.pixel_aspect_x, scale_y=render.pixel_aspect_y)))
+            view, projection = camera_at(scene, bpy.context.evaluated_depsgraph_get(), size, performer)
+            views.append(view)
+            projections.append(projection)
     finally:
         scene.frame_set(before, subframe=part)
     return np.array(views), np.array(projections), size

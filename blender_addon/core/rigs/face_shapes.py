@@ -19,7 +19,7 @@ from ...shared.face_curves import ARKIT, ARKIT_INDEX
 from .mapping import Mapping as RigMapping
 from .tables.faces import FACE_SETS, VISEME_SHAPES, FaceSet
 
-__all__ = ["REGIONS", "FaceMap", "bones_needed", "recognise", "viseme_inverse"]
+__all__ = ["REGIONS", "FaceMap", "bones_needed", "recognise", "viseme_inverse", "viseme_shapes"]
 
 REGIONS: Final[dict[str, tuple[str, ...]]] = {
     "opening the mouth": ("jawOpen",),
@@ -54,14 +54,20 @@ def _curves(text: str) -> dict[str, float]:
     return result
 
 
-def viseme_inverse() -> np.ndarray:
-    """(52, 14): ARKit curves (…, 52) times this give the weights of the visemes of ``VISEME_SHAPES``, before clipping."""
-    shapes = np.zeros((len(VISEME_SHAPES), len(ARKIT)))
-    for row, look in enumerate(VISEME_SHAPES.values()):
+def viseme_shapes() -> dict[str, np.ndarray]:
+    """Viseme -> (52,) ARKit curves of its look."""
+    shapes = {name: np.zeros(len(ARKIT)) for name in VISEME_SHAPES}
+    for name, look in VISEME_SHAPES.items():
         for text, weight in look.items():
             for curve in _curves(text):
                 # both sides of a symmetric look move in full
-                shapes[row, ARKIT_INDEX[curve]] = weight
+                shapes[name][ARKIT_INDEX[curve]] = weight
+    return shapes
+
+
+def viseme_inverse() -> np.ndarray:
+    """(52, 14): ARKit curves (…, 52) times this give the weights of the visemes of ``VISEME_SHAPES``, before clipping."""
+    shapes = np.stack(list(viseme_shapes().values()))
     gram = shapes @ shapes.T
     return shapes.T @ np.linalg.inv(gram + 0.02 * np.trace(gram) / len(gram) * np.eye(len(gram)))
 
