@@ -352,6 +352,9 @@ def draw(layout: Any, context: bpy.types.Context, character: Any) -> None:
     row.separator()
     row.operator("understudy.take_keep", text="Keep", depress=bool(take and take.kept))
     row.operator("understudy.take_discard", text="Discard")
+    place = layout.row()
+    place.label(text="Takes as")
+    place.row().prop(settings, "take_place", expand=True)
 
 
 CLASSES = (TakePart, Take, UNDERSTUDY_OT_take_step, UNDERSTUDY_OT_take_keep, UNDERSTUDY_OT_take_discard)
