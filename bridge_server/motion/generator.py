@@ -36,7 +36,8 @@ class Generator(Protocol):
     """Performs requests; made once per worker and kept.
 
     It may also have ``shrink() -> bool``, called after it ran out of memory: arrange to need less, False when nothing is left to
-    reduce; and ``close()``, called before another takes its place.
+    reduce; ``memory_needed(seconds) -> int``: bytes above the loaded model that a performance of that length takes at the least (must
+    not fall as the seconds grow), from which the user is told what would fit; and ``close()``, called before another takes its place.
     """
 
     def perform(self, request: MotionRequest, audio: Audio | None, report: Report, chunk: Chunk | None = None) -> Motion:
