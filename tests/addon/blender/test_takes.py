@@ -48,6 +48,7 @@ def test_takes_on_tracks_of_their_own(character: Any, tmp_path: Path) -> None:
     settings = character.understudy
     character.pose.bones["mixamorig:Hips"].keyframe_insert("location", frame=5)
     own = character.animation_data.action
+    own_name = own.name
     mine = character.animation_data.nla_tracks.new()
     mine.name = "layers"
     mine.strips.new("walk", 1, own)
@@ -90,7 +91,7 @@ def test_takes_on_tracks_of_their_own(character: Any, tmp_path: Path) -> None:
     assert tracks(character) == [(before[0][0], False, before[0][2])] and not tracks(face_of(character))
     assert character.animation_data.action == character.understudy.takes[0].action
     bpy.ops.understudy.take_discard()
-    assert character.animation_data.action.name == own.name and len(bpy.data.actions) == 1
+    assert character.animation_data.action.name == own_name and len(bpy.data.actions) == 1
 
 
 def test_a_strip_that_is_being_tweaked_does_not_stand_in_the_way(character: Any) -> None:
