@@ -21,11 +21,13 @@ from shared.skeleton import JOINT_COUNT, PART_JOINTS
 from . import features
 from .tokenizer import DOWN_RATE, Tokenizer
 
-__all__ = ["extended", "insert", "known_tokens", "snap_locks"]
+__all__ = ["extended", "held_ends", "insert", "known_tokens", "lead_to_locks", "snap_locks"]
 
 _FPS: Final = 30.0
 _FADE_SECONDS: Final = 0.4
 _LOCK_SECONDS: Final = 0.5
+_CONTEXT_SECONDS: Final = 0.8
+"""What is known on either side of a way between poses at least."""
 _RETURNS: Final = 0.6
 """Metres: a loop whose end is nearer than this to its beginning comes back to the same place."""
 
@@ -65,20 +67,43 @@ def extended(edit: Edit, frames: int) -> tuple[Motion, list[Range], int]:
     return base, ranges, length
 
 
-def known_tokens(tokenizer: Tokenizer, base: Motion, ranges: list[Range], tokens: int) -> Tensor:
-    """Tokens (N, G, L) of the base at 30 frames per second, -1 where a range says to draw anew."""
+def held_ends(edit: Edit) -> tuple[Motion, list[Range], list[Lock], int]:
+    """The base of a ``between`` with its first and last pose held, so that a single key pose is enough to go by.
+
+    :returns: the motion, its ranges and locks, and how many frames were put before it.
+    """
+    base, wanted = edit.base, max(1, round(_CONTEXT_SECONDS * edit.base.fps))
+    first = min(round(r.start * base.fps) for r in edit.ranges)
+    last = len(base) - max(round(r.end * base.fps) for r in edit.ranges)
+    front, back = max(0, wanted - first), max(0, wanted - last)
+    index = np.clip(np.arange(-front, len(base) + back), 0, len(base) - 1)
+    shift = front / base.fps
+    ranges = [Range(r.start + shift, r.end + shift, r.part) for r in edit.ranges]
+    return base.take(index), ranges, [Lock(lock.time + shift, lock.part) for lock in edit.locks], front
+
+
+def known_tokens(tokenizer: Tokenizer, base: Motion, ranges: list[Range], tokens: int, locks: list[Lock] | None = None) -> Tensor:
+    """Tokens (N, G, L) of the base at 30 frames per second, -1 where a range says to draw anew.
+
+    The token of a locked pose is held, so that what is drawn goes through it.
+    """
     at30 = base.resample(_FPS)
     frames = tokens * DOWN_RATE
     index = np.minimum(np.arange(frames), len(at30) - 1)
     q, t = at30.rotations[index].astype(np.float64), at30.translation[index].astype(np.float64)
     parts = features.encode(q, t, at30.contacts[index]).parts
-    known = tokenizer.encode({k: torch.from_numpy(v[None]) for k, v in parts.items()})[0]
+    whole = tokenizer.encode({k: torch.from_numpy(v[None]) for k, v in parts.items()})[0]
+    known = whole.clone()
     begin = np.arange(tokens) * DOWN_RATE / _FPS
     end = begin + DOWN_RATE / _FPS
     for r in ranges:
         touched = torch.from_numpy((end > r.start) & (begin < r.end))
         for g in _part_groups(r.part, tokenizer.group_names):
             known[touched, g] = -1
+    for lock in locks or []:
+        if (n := int(lock.time * _FPS / DOWN_RATE)) < tokens:
+            for g in _part_groups(lock.part, tokenizer.group_names):
+                known[n, g] = whole[n, g]
     return known
 
 
@@ -147,23 +172,35 @@ def _fit_path(base: Motion, new: Motion, a: int, b: int) -> tuple[np.ndarray, np
     return q[inner], t[inner]
 
 
-def snap_locks(motion: Motion, base: Motion, locks: list[Lock], ranges: list[Range]) -> Motion:
-    """``motion`` with every locked pose exactly as in ``base``, reached and left by a smooth correction inside the ranges."""
-    if not locks:
-        return motion
+def _lock_frames(locks: list[Lock], fps: float, length: int) -> dict[tuple[int, ...], list[int]]:
+    """Frames at which joints are locked: each joint stands under exactly one key, with all frames that any lock gives it."""
+    frames: dict[int, set[int]] = {}
+    for lock in locks:
+        if 0 <= (f := round(lock.time * fps)) < length:
+            for j in PART_JOINTS[lock.part]:
+                frames.setdefault(j, set()).add(f)
+    alike: dict[tuple[int, ...], list[int]] = {}
+    for j, found in frames.items():
+        alike.setdefault(tuple(sorted(found)), []).append(j)
+    return {tuple(joints): list(found) for found, joints in alike.items()}
+
+
+def lead_to_locks(motion: Motion, base: Motion, locks: list[Lock], ranges: list[Range]) -> Motion:
+    """``motion`` led smoothly through every locked pose inside the ranges, where it arrives within rounding."""
     inside = np.zeros(len(motion), bool)
     for r in ranges:
         inside[max(0, round(r.start * base.fps)):round(r.end * base.fps)] = True
+    edges = np.flatnonzero(~inside)
     reach = max(2, round(_LOCK_SECONDS * base.fps))
-    for part in dict.fromkeys(lock.part for lock in locks):
-        frames = sorted({f for lock in locks if lock.part == part and 0 <= (f := round(lock.time * base.fps)) < len(motion)})
-        joints = [j for j in PART_JOINTS[part]]
+    for joints, frames in _lock_frames(locks, base.fps, len(motion)).items():
         for n, f in enumerate(frames):
-            # a correction lasts until the next locked frame at most, and is whole at its own
-            before = min(reach, f - frames[n - 1]) if n else reach
-            after = min(reach, frames[n + 1] - f) if n + 1 < len(frames) else reach
+            if not inside[f]:
+                continue
+            # a correction is whole at its own frame and gone at the next locked frame and at the range's edge
+            low, high = edges[edges < f], edges[edges > f]
+            before = min(reach, f - frames[n - 1] if n else reach, f - int(low[-1]) if len(low) else reach)
+            after = min(reach, frames[n + 1] - f if n + 1 < len(frames) else reach, int(high[0]) - f if len(high) else reach)
             span = np.arange(max(0, f - before + 1), min(len(motion), f + after))
-            span = span[inside[span] | (span == f)]
             distance = np.where(span < f, (f - span) / before, (span - f) / after)
             weight = 1 - _smoothstep(distance)
             if 0 in joints:
@@ -171,8 +208,18 @@ def snap_locks(motion: Motion, base: Motion, locks: list[Lock], ranges: list[Ran
             for j in joints:
                 gap = rot.mul(base.rotations[f, j].astype(np.float64), rot.conjugate(motion.rotations[f, j]))
                 motion.rotations[span, j] = rot.mul(_portion(gap, weight), motion.rotations[span, j])
+    return motion
+
+
+def snap_locks(motion: Motion, base: Motion, locks: list[Lock], ranges: list[Range]) -> Motion:
+    """``motion`` with every locked pose exactly as in ``base``, reached and left by a smooth correction inside the ranges."""
+    if not locks:
+        return motion
+    motion = lead_to_locks(motion, base, locks, ranges)
+    for joints, frames in _lock_frames(locks, base.fps, len(motion)).items():
         for f in frames:
-            motion.rotations[f, joints] = base.rotations[f, joints]
+            own = list(joints)
+            motion.rotations[f, own] = base.rotations[f, own]
             if 0 in joints:
                 motion.translation[f] = base.translation[f]
     return motion

@@ -19,10 +19,12 @@ from shared.timeline import Direction
 from .conditions import IDLE_SENTENCE, SPEECH_SENTENCE, Conditions
 from .tokenizer import DOWN_RATE
 
-__all__ = ["FINE_PARTS", "TOKEN_SECONDS", "Plan", "plan"]
+__all__ = ["FINE_PARTS", "NEVER", "TOKEN_SECONDS", "Plan", "plan"]
 
 FINE_PARTS: Final = ("left_arm", "right_arm", "head")
 TOKEN_SECONDS: Final = DOWN_RATE / 30.0
+NEVER: Final = 8.0
+"""Seconds since and until a direction where there is none."""
 _FULL: Final = ("lower", "upper")
 
 
@@ -63,8 +65,8 @@ def plan(
     index = {s: i for i, s in enumerate(sentences)}
     centre = (np.arange(tokens) + 0.5) * TOKEN_SECONDS
     chosen = np.empty((tokens, len(groups)), dtype=np.int64)
-    since = np.full((tokens, len(groups)), 8.0, np.float32)
-    until = np.full((tokens, len(groups)), 8.0, np.float32)
+    since = np.full((tokens, len(groups)), NEVER, np.float32)
+    until = np.full((tokens, len(groups)), NEVER, np.float32)
     strength = np.ones((tokens, len(groups)), np.float32)
     seeds = np.full((tokens, len(groups)), -1, np.int64)
     for g, group in enumerate(groups):
@@ -87,6 +89,6 @@ def plan(
     conditions = Conditions(vectors[torch.from_numpy(chosen)][None], torch.from_numpy(since)[None], torch.from_numpy(until)[None],
                             torch.ones(1, tokens, len(groups), dtype=torch.bool))
     alone = vectors[index[SPEECH_SENTENCE]].expand_as(conditions.text).contiguous()
-    far = torch.full_like(conditions.since, 8.0)
-    spoken = (chosen == index[SPEECH_SENTENCE]).all(1) & (since == 8.0).all(1)
+    far = torch.full_like(conditions.since, NEVER)
+    spoken = (chosen == index[SPEECH_SENTENCE]).all(1) & (since == NEVER).all(1)
     return Plan(conditions, strength, seeds, Conditions(alone, far, far, conditions.given), spoken)
