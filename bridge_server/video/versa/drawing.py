@@ -34,7 +34,7 @@ class Drawing:
         unet, pose_net, face = load_networks(files, self.dtype)
         svd = str(files.svd)
         try:
-            vae = AutoencoderKLTemporalDecoder.from_pretrained(svd, subfolder="vae", torch_dtype=self.dtype, **_variant(files, "vae"))
+            vae = AutoencoderKLTemporalDecoder.from_pretrained(svd, subfolder="vae", dtype=self.dtype, **_variant(files, "vae"))
             encoder = CLIPVisionModelWithProjection.from_pretrained(
                 svd, subfolder="image_encoder", dtype=self.dtype, **_variant(files, "image_encoder"))
             scheduler = EulerDiscreteScheduler.from_pretrained(svd, subfolder="scheduler")
