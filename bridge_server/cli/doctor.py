@@ -43,7 +43,7 @@ NEEDED: Final = {
 OPTIONAL: Final = {
     "pocketsphinx": ("pocketsphinx", "lip sync from a transcript", "pip install 'understudy[face]'"),
     "ray": ("ray", "workers on several machines", "pip install 'understudy[ray]'"),
-    "diffusers": ("diffusers", "films by a diffusion model", "pip install 'understudy[film]'"),
+    "diffusers": ("diffusers", "films by a diffusion model", "pip install 'understudy[video]'"),
 }
 GOOD, NOTE, BAD = "ok", "note", "problem"
 

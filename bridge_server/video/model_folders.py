@@ -45,7 +45,7 @@ def default_folder(renderer: str) -> Path | None:
 
 def missing_weights(renderer: str) -> str:
     """The sentence for a renderer whose folder is not known."""
-    return f"its weights are in no known place: set {VARIABLE} to the folder that holds {renderer}/, or name them."
+    return f"No weights are known: ${VARIABLE} names no folder that holds {renderer}/."
 
 
 def weight_file(folder: Path, library: str) -> list[Path]:

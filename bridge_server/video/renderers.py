@@ -30,6 +30,8 @@ QUALITIES: Final = ("draft", "normal", "best")
 BUILT_IN: Final = {
     "puppet": "bridge_server.video.puppet.renderer:PuppetRenderer",
     "versa": "bridge_server.video.versa.renderer:VersaRenderer",
+    "wan-animate": "bridge_server.video.wan_animate.renderer:WanAnimateRenderer",
+    "wan-animate-2": "bridge_server.video.wan_animate_2.renderer:WanAnimate2Renderer",
 }
 
 

@@ -119,8 +119,7 @@ class VersaRenderer:
         from bridge_server.video.versa.weights import find_files
 
         if self._weights is None:
-            raise UnderstudyError("weights_missing", f"The renderer versa cannot draw: {model_folders.missing_weights('versa')}",
-                                  "Name the folder with --weights.")
+            raise UnderstudyError("weights_missing", model_folders.missing_weights("versa"), "Name the folder with --weights.")
         files = find_files(self._weights)
         width, height = working_size(scene.width, scene.height, _MULTIPLE, self._pixels)
         window = min(self._window, len(scene.track) + 1)
