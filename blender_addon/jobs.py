@@ -8,14 +8,13 @@ from typing import Any
 
 import bpy
 
-from . import cast, compat, directions, gradual, session, sound, speech, splice, staging, streaming, takes
+from . import cast, compat, directions, gradual, locks, session, sound, speech, splice, staging, streaming, takes
 from .core.desk import Job
 from .shared import timeline
 from .shared.edits import Edit, Lock, Range
 from .shared.errors import UnderstudyError
 from .shared.motion import Motion
 from .shared.requests import MAX_SECONDS, MotionRequest
-from .shared.skeleton import BODY_PARTS, PART_JOINTS
 from .shared.timeline import Direction
 
 __all__ = ["JOIN_SECONDS", "Performance", "begin", "begin_edit", "build_request"]
@@ -260,8 +259,8 @@ def begin_edit(context: bpy.types.Context, character: Any, ranges: Sequence[Rang
     request.duration = max(duration or 0.0, base.duration)
     request.directions = _clipped(request.directions, request.duration)
     settings = character.understudy
-    locks = _locks(character, take, base, start, ranges) if settings.keep_hand_set else []
-    request.edit = Edit(base, list(ranges), locks, loop)
+    held = _locks(character, take, base, start, ranges) if settings.keep_hand_set else []
+    request.edit = Edit(base, list(ranges), held, loop)
     request.edit.check()
     session.tell(character, None)
     # a loop that is lengthened is none any more
@@ -299,10 +298,9 @@ def _locks(character: Any, take: Any, base: Motion, start: float, ranges: Sequen
         bone = path.split('"')[1] if path.startswith("pose.bones") else ""
         for frame in found:
             frames.setdefault(round(frame - start), set()).update(bones.get(bone, ()))
-    locks = []
+    result = []
     for n, joints in sorted(frames.items()):
         inside = any(round(r.start * base.fps) <= n < round(r.end * base.fps) for r in ranges)
         if inside and joints and 0 <= n < len(base):
-            parts = [p for p in BODY_PARTS if joints <= set(PART_JOINTS[p])]
-            locks.append(Lock(n / base.fps, min(parts, key=lambda p: len(PART_JOINTS[p]))))
-    return locks
+            result.append(Lock(n / base.fps, locks.part_of(joints)))
+    return result

@@ -10,7 +10,7 @@ from . import compat
 from .core.handwork import marks, pack_marks, unpack_marks
 from .keys import CurveKeys
 
-__all__ = ["MARKS_KEY", "Keys", "enum_value", "forget_changes", "hand_set", "mark_generated", "marks_for", "marks_of", "promote_hand_set"]
+__all__ = ["MARKS_KEY", "Keys", "enum_value", "hand_set", "marks_for", "marks_of", "promote_hand_set"]
 
 MARKS_KEY = "understudy_marks"
 _VECTORS = ("co", "handle_left", "handle_right")
@@ -91,42 +91,15 @@ class Keys:
         curve.update()
 
 
-def mark_generated(action: Any) -> None:
-    """Note on the action what its generated keys are now, so that a key that is changed later can be told.
+def marks_for(rows: list[tuple[str, list[CurveKeys]]]) -> bytes:
+    """What is noted on an action of its generated keys, so that a key that is changed later can be told; for any thread.
 
     Blender leaves a key's type as it is when another value is inserted over it, so that the type alone tells too little.
-    """
-    curves = {}
-    generated = enum_value("type", "GENERATED")
-    for slot, curve in compat.curves_with_slots(action):
-        keys = Keys.read_kinds(curve)
-        co = keys.values["co"][keys.values["type"] == generated]
-        curves[f"{slot}|{curve.data_path}|{curve.array_index}"] = (co[:, 0], marks(co[:, 1]))
-    compat.store_bytes(action, MARKS_KEY, pack_marks(curves))
-
-
-def marks_for(rows: list[tuple[str, list[CurveKeys]]]) -> bytes:
-    """What :func:`mark_generated` would note for keys just made, without reading them back; for any thread.
 
     :param rows: slot identifier and curves, of all that is in one action.
     """
     return pack_marks({f"{slot}|{k.channel.data_path}|{k.channel.index}": (np.asarray(k.frames, dtype=np.float32), marks(k.values))
                        for slot, curves in rows for k in curves})
-
-
-def forget_changes(action: Any, frame: int) -> None:
-    """Note the generated keys of one frame with the values that they have now."""
-    noted = marks_of(action)
-    for slot, curve in compat.curves_with_slots(action):
-        name = f"{slot}|{curve.data_path}|{curve.array_index}"
-        key = next((k for k in curve.keyframe_points if round(k.co[0]) == frame and k.type == "GENERATED"), None)
-        if key is None or name not in noted:
-            continue
-        frames, found = noted[name]
-        others = frames != np.float32(key.co[0])
-        at = int(np.searchsorted(frames[others], key.co[0]))
-        noted[name] = (np.insert(frames[others], at, key.co[0]), np.insert(found[others], at, marks(np.array([key.co[1]]))[0]))
-    compat.store_bytes(action, MARKS_KEY, pack_marks(noted))
 
 
 def promote_hand_set(curve: Any, noted: tuple[np.ndarray, np.ndarray] | None) -> set[int]:
@@ -144,7 +117,7 @@ def promote_hand_set(curve: Any, noted: tuple[np.ndarray, np.ndarray] | None) ->
 
 
 def marks_of(action: Any) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """What :func:`mark_generated` has noted."""
+    """What :func:`marks_for` has noted."""
     block = action.get(MARKS_KEY)
     return unpack_marks(block) if isinstance(block, bytes) else {}
 

@@ -58,7 +58,10 @@ def _draw() -> None:
     if not visible(context):
         return
     character = cast.active(context)
-    if character is None or not (character.understudy.directions or character.understudy.sound_source == "FILE"):
+    if character is None:
+        return
+    settings = character.understudy
+    if not (settings.directions or settings.takes or settings.sound_source != "NONE"):
         return
     from . import overlay_paint
 

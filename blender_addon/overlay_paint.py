@@ -8,7 +8,7 @@ import bpy
 import gpu
 from gpu_extras.batch import batch_for_shader
 
-from . import cast, overlay, sound_energy, speech
+from . import cast, locks, overlay, sound_energy, speech
 from .core.board import Board, Strip, gaps
 from .core.desk import Job
 
@@ -134,6 +134,7 @@ def paint(context: bpy.types.Context, character: Any, board: Board, job: Job | N
     for lane in board.lanes:
         y = board.lane_bottom(lane)
         _text(lane.replace("_", " "), (0, y, 70 * scale, y + board.lane_height), size * 0.9, (*text, 0.55))
+    _padlocks(brush, character, board, scale)
     if job is not None:
         _coming(brush, context, character, board, job, text)
     if overlay.box_corners is not None:
@@ -142,6 +143,25 @@ def paint(context: bpy.types.Context, character: Any, board: Board, job: Job | N
         brush.boxes([box], (1.0, 1.0, 1.0, 0.08))
         brush.lines(_outline(box), (1.0, 1.0, 1.0, 0.8))
     gpu.state.blend_set("NONE")
+
+
+def _padlocks(brush: _Brush, character: Any, board: Board, scale: float) -> None:
+    """What is locked of the take: a bar along the upper edge of the part's lane, a padlock at its beginning."""
+    colour = (1.0, 0.85, 0.3, 0.95 if character.understudy.keep_hand_set else 0.35)
+    size = 5 * scale
+    room = -1e9
+    for locked in locks.of(character):
+        lane = locked.part if locked.part in board.lanes else board.lanes[0]
+        left, right = board.to_x(locked.first), board.to_x(locked.last)
+        top = board.lane_bottom(lane) + board.lane_height
+        brush.boxes([(left - 1, top - 2, max(right, left) + 1, top)], colour)
+        if left - room < 2 * size:
+            continue  # locked frames side by side share one padlock
+        room = left
+        box = (left - size / 2, top - size - 3, left + size / 2, top - 3)
+        shackle = (left - size / 3, top - 3, left + size / 3, top + size / 2)
+        brush.boxes([box], colour)
+        brush.lines(_outline(shackle)[2:], colour)
 
 
 def _coming(brush: _Brush, context: bpy.types.Context, character: Any, board: Board, job: Job, text: tuple[float, ...]) -> None:

@@ -143,7 +143,7 @@ class UNDERSTUDY_OT_cancel(bpy.types.Operator):
 
 def draw(layout: Any, context: bpy.types.Context, character: Any) -> None:
     """The panel's content."""
-    from . import regenerate
+    from . import lock_ops, regenerate
 
     settings = character.understudy
     column = layout.column()
@@ -173,6 +173,7 @@ def draw(layout: Any, context: bpy.types.Context, character: Any) -> None:
         row.operator("understudy.cancel", text="", icon="X")
     takes.draw(layout, context, character)
     regenerate.draw(layout, context, character)
+    lock_ops.draw(layout, context, character)
 
 
 CLASSES = (UNDERSTUDY_OT_perform, UNDERSTUDY_OT_cancel)

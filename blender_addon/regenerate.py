@@ -9,7 +9,7 @@ from typing import Any
 import bpy
 from bpy.props import EnumProperty, FloatProperty, StringProperty
 
-from . import cast, compat, directions, keyframes, session, takes
+from . import cast, directions, session, takes
 from .performance import Performing
 from .shared.edits import Range
 from .shared.errors import UnderstudyError
@@ -31,8 +31,9 @@ def reason(context: bpy.types.Context) -> str:
 
 def _origin(take: Any) -> tuple[float, float]:
     """First frame of a take, and the frame after its last."""
-    start = float(takes.facts_of(take.action).get("start_frame", take.action.frame_start))
-    return start, float(take.action.frame_end) + 1
+    facts = takes.facts_of(take.action)
+    start = float(facts.get("start_frame", take.action.frame_start))
+    return start, start + facts["frames"] if "frames" in facts else float(take.action.frame_end) + 1
 
 
 def chosen_range(context: bpy.types.Context, character: Any) -> tuple[float, float]:
@@ -144,55 +145,6 @@ class UNDERSTUDY_OT_extend_take(_OnTake, bpy.types.Operator):
         return jobs.begin_edit(context, character, [begin], duration=(end - first) / rate)
 
 
-class UNDERSTUDY_OT_lock_keys(bpy.types.Operator):
-    """Keep the pose at the current frame when the take is performed again (of the selected bones in Pose Mode, else of all)"""
-
-    bl_idname = "understudy.lock_keys"
-    bl_label = "Lock Keys"
-    bl_options = {"REGISTER", "UNDO"}
-
-    unlock: bpy.props.BoolProperty(name="Unlock", description="Let the keys at this frame be performed again")
-
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        """Whether a take is shown."""
-        character = cast.active(context)
-        if character is None or takes.current(character) is None:
-            cls.poll_message_set("No take is shown: press Perform first")
-            return False
-        return True
-
-    def execute(self, context: bpy.types.Context) -> set[str]:
-        """Set keys of the type KEYFRAME, or give those there the type GENERATED."""
-        character = cast.active(context)
-        take = takes.current(character)
-        frame = context.scene.frame_current
-        chosen = None
-        if context.mode == "POSE" and context.object == character:
-            chosen = {bone.name for bone in context.selected_pose_bones or ()}
-        count = 0
-        for slot, curve in compat.curves_with_slots(take.action):
-            if take.slot and slot != take.slot or not len(curve.keyframe_points):
-                continue
-            bone = curve.data_path.split('"')[1] if curve.data_path.startswith("pose.bones") else ""
-            if chosen is not None and bone not in chosen:
-                continue
-            there = next((k for k in curve.keyframe_points if round(k.co[0]) == frame), None)
-            if there is None and not self.unlock:
-                there = curve.keyframe_points.insert(frame, curve.evaluate(frame), options={"FAST"})
-            if there is not None:
-                there.type = "GENERATED" if self.unlock else "KEYFRAME"
-                count += 1
-            curve.update()
-        if self.unlock:
-            # what is unlocked counts as generated, with the value that it has now
-            keyframes.forget_changes(take.action, frame)
-        if not count:
-            self.report({"INFO"}, f"There is nothing to {'unlock' if self.unlock else 'lock'} at frame {frame}")
-            return {"CANCELLED"}
-        return {"FINISHED"}
-
-
 def draw(layout: Any, context: bpy.types.Context, character: Any) -> None:
     """The rows under the takes."""
     settings = character.understudy
@@ -205,12 +157,8 @@ def draw(layout: Any, context: bpy.types.Context, character: Any) -> None:
     row.operator("understudy.perform_strip", text="Direction")
     row.operator("understudy.extend_take", text="Extend")
     row.operator("understudy.loop_take", text="Loop")
-    row = layout.row(align=True)
-    row.prop(settings, "keep_hand_set")
-    row.operator("understudy.lock_keys", text="", icon="LOCKED").unlock = False
-    row.operator("understudy.lock_keys", text="", icon="UNLOCKED").unlock = True
 
 
 CLASSES = (
-    UNDERSTUDY_OT_perform_range, UNDERSTUDY_OT_perform_strip, UNDERSTUDY_OT_loop_take, UNDERSTUDY_OT_extend_take, UNDERSTUDY_OT_lock_keys,
+    UNDERSTUDY_OT_perform_range, UNDERSTUDY_OT_perform_strip, UNDERSTUDY_OT_loop_take, UNDERSTUDY_OT_extend_take,
 )

@@ -6,8 +6,8 @@ from typing import Any
 import bpy
 from bpy.app.handlers import persistent
 
-from . import bone_map, cast, commands, connection, direction_io, directions, exports, imports, log, panels, performance, preferences
-from . import overlay, overlay_mouse, overlay_ops, properties, regenerate, session, speech, takes, unfinished
+from . import bone_map, cast, commands, connection, direction_io, directions, exports, imports, lock_ops, locks, log, overlay
+from . import overlay_mouse, overlay_ops, panels, performance, preferences, properties, regenerate, session, speech, takes, unfinished
 
 __all__ = ["CLASSES", "register", "unregister"]
 
@@ -24,6 +24,7 @@ CLASSES: tuple[Any, ...] = (
     *properties.CLASSES,
     *performance.CLASSES,
     *regenerate.CLASSES,
+    *lock_ops.CLASSES,
     *exports.CLASSES,
     *imports.CLASSES,
     *overlay_mouse.CLASSES,
@@ -84,6 +85,7 @@ def register() -> None:
     _add_menu().append(cast.menu)
     bpy.app.handlers.load_post.append(_on_load)
     unfinished.add_handlers()
+    locks.add_handlers()
     _add_keys()
     overlay.add_handler()
     commands.register_command()
@@ -94,6 +96,7 @@ def unregister() -> None:
     session.shutdown()
     commands.unregister_command()
     overlay.remove_handler()
+    locks.remove_handlers()
     unfinished.remove_handlers()
     _remove_keys()
     if _on_load in bpy.app.handlers.load_post:
