@@ -13,8 +13,8 @@ from .protocol import Message, new_id
 from .schema import problem
 from .skeleton import JOINT_COUNT, NEUTRAL_OFFSETS
 
-__all__ = ["FILM_SCHEMA", "FORMATS", "FRAMINGS", "POINT_COUNT", "Film", "FilmOrder", "Look", "QUALITIES", "film_from_message",
-           "look_from_message", "preview_of"]
+__all__ = ["BODY_LIMBS", "BODY_NAMES", "FILM_SCHEMA", "FORMATS", "FRAMINGS", "POINT_COUNT", "QUALITIES", "Film", "FilmOrder", "Look",
+           "film_from_message", "look_from_message", "preview_of", "standing_figure"]
 
 POINT_COUNT: Final = 66
 """Key points of a pose track: 18 of the body, 6 of the feet, 21 of each hand."""
@@ -63,6 +63,38 @@ _ARRAYS: Final[dict[str, tuple[str, tuple[int | None, ...]]]] = {
     "known": ("b", (JOINT_COUNT,)), "offsets": ("f", (JOINT_COUNT, 3)),
     "view": ("f", (None, 4, 4)), "projection": ("f", (None, 4, 4)), "points": ("f", (POINT_COUNT, 3)),
 }
+
+
+# a standing person that fills a picture: shares of its width and height, arms a little off the body
+_FIGURE: Final = {
+    "nose": (0.50, 0.12), "neck": (0.50, 0.22), "shoulder": (0.10, 0.22), "elbow": (0.15, 0.37), "wrist": (0.17, 0.50),
+    "hip": (0.06, 0.50), "knee": (0.065, 0.71), "ankle": (0.07, 0.92), "eye": (0.02, 0.10), "ear": (0.04, 0.11),
+}
+BODY_NAMES: Final = (
+    "nose", "neck", "right_shoulder", "right_elbow", "right_wrist", "left_shoulder", "left_elbow", "left_wrist",
+    "right_hip", "right_knee", "right_ankle", "left_hip", "left_knee", "left_ankle", "right_eye", "left_eye",
+    "right_ear", "left_ear",
+)
+"""OpenPose's 18 points of a body, the first of the 66. Left is the person's left."""
+BODY_LIMBS: Final = (
+    (1, 2), (1, 5), (2, 3), (3, 4), (5, 6), (6, 7), (1, 8), (8, 9), (9, 10), (1, 11), (11, 12), (12, 13), (1, 0), (0, 14),
+    (14, 16), (0, 15), (15, 17),
+)
+"""The limbs between them, in the order in which every OpenPose drawer draws them."""
+
+
+def standing_figure(width: int, height: int) -> np.ndarray:
+    """(66, 3) points to drag from, where nothing is known of a picture: a standing person seen from the front."""
+    # as wide as a body of this height is, whatever the picture's shape
+    across = min(width, height * 0.75)
+    out = np.zeros((POINT_COUNT, 3))
+    for n, name in enumerate(BODY_NAMES):
+        side, _, part = name.rpartition("_")
+        x, y = _FIGURE[part]
+        # who looks at the camera has their right side on the left of the picture
+        offset = (x if side == "left" else -x) if side else 0.0
+        out[n] = width / 2 + offset * across, y * height, 0.5
+    return out
 
 
 @dataclass

@@ -9,20 +9,16 @@ from typing import Final
 
 import numpy as np
 
-from ..shared.films import POINT_COUNT
+from ..shared import rotations as rot
+from ..shared.films import BODY_LIMBS, BODY_NAMES, POINT_COUNT, standing_figure
+from ..shared.skeleton import JOINT_INDEX
 
-__all__ = ["LABELS", "LIMBS", "NAMES", "NEEDED", "Point", "missing", "moved", "nearest", "shown_at", "to_array"]
+__all__ = ["LABELS", "LIMBS", "NAMES", "NEEDED", "Point", "fitted", "missing", "moved", "nearest", "of_joints", "shown_at", "standing",
+           "to_array"]
 
-NAMES: Final = (
-    "nose", "neck", "right_shoulder", "right_elbow", "right_wrist", "left_shoulder", "left_elbow", "left_wrist",
-    "right_hip", "right_knee", "right_ankle", "left_hip", "left_knee", "left_ankle", "right_eye", "left_eye",
-    "right_ear", "left_ear",
-)
-"""The first 18 points of a pose track; of hands and feet nothing is placed by hand. Left is the person's left."""
-LIMBS: Final = (
-    (1, 2), (1, 5), (2, 3), (3, 4), (5, 6), (6, 7), (1, 8), (8, 9), (9, 10), (1, 11), (11, 12), (12, 13), (1, 0), (0, 14),
-    (14, 16), (0, 15), (15, 17),
-)
+NAMES: Final = BODY_NAMES
+"""The first 18 points of a pose track; of hands and feet nothing is placed by hand."""
+LIMBS: Final = BODY_LIMBS
 LABELS: Final = tuple(name.replace("_", " ").capitalize() for name in NAMES)
 NEEDED: Final = ("right_eye", "left_eye", "neck", "right_shoulder", "left_shoulder")
 """Without these no film can be made from placed points."""
@@ -79,3 +75,49 @@ def to_array(points: Sequence[Point]) -> np.ndarray:
     for n, point in enumerate(points):
         out[n] = point.x, point.y, float(point.shown)
     return out
+
+
+def standing(size: tuple[int, int]) -> list[Point]:
+    """A figure to drag from, for a picture of (width, height)."""
+    return [Point(float(x), float(y)) for x, y, _ in standing_figure(*size)[: len(NAMES)]]
+
+
+def of_joints(positions: np.ndarray, turns: np.ndarray, projection: np.ndarray | None = None) -> np.ndarray:
+    """(18, 2) points of one frame for the overlay, y down; NaN for those that are no joints (nose, ears).
+
+    :param positions: (55, 3) metres, +Y up. :param turns: (55, 4). :param projection: (4, 4) to clip space with +Y up; without one
+        the performer is seen from the front without perspective.
+    """
+    out = np.full((len(NAMES), 2), np.nan)
+    if projection is None:
+        facing = float(rot.heading(turns[0]))
+        across = np.array([np.cos(facing), 0.0, -np.sin(facing)])
+        flat = np.stack((positions @ across, -positions[:, 1]), -1)
+    else:
+        clip = np.concatenate((positions, np.ones((len(positions), 1))), 1) @ projection.T
+        flat = clip[:, :2] / np.where(np.abs(clip[:, 3:]) > 1e-6, clip[:, 3:], np.nan) * (1.0, -1.0)
+    for n, name in enumerate(NAMES):
+        if name in JOINT_INDEX and name != "neck":
+            out[n] = flat[JOINT_INDEX[name]]
+    # as detectors have it, the neck is the middle of the shoulders
+    out[1] = (out[2] + out[5]) / 2
+    return out
+
+
+def fitted(flat: np.ndarray, points: Sequence[Point], aspect: float = 1.0) -> np.ndarray | None:
+    """A pose (18, 2) moved onto placed points by one scale and one offset, as renderers align it; None with too few points.
+
+    :param aspect: how much wider a unit of ``flat`` is along x than along y.
+    """
+    wanted = np.array([(p.x, p.y) for p in points])
+    use = np.array([p.shown for p in points]) & np.isfinite(flat).all(1)
+    # arms hang differently in the photograph, and say nothing about its scale
+    use[[NAMES.index(f"{side}_{part}") for side in ("left", "right") for part in ("elbow", "wrist")]] = False
+    flat = flat * (aspect, 1.0)
+    if use.sum() < 2 or np.ptp(flat[use, 1]) < 1e-9:
+        return None
+    scale, low = np.polyfit(flat[use, 1], wanted[use, 1], 1)
+    if scale <= 0:
+        return None
+    left = float(np.mean(wanted[use, 0] - flat[use, 0] * scale))
+    return np.asarray(flat * scale + (left, low))

@@ -11,8 +11,14 @@ from typing import Final
 
 import numpy as np
 
+from shared.films import BODY_LIMBS, BODY_NAMES
+
 __all__ = [
     "BODY", "BODY_NAMES", "COLOURS", "FACE_POINTS", "FEET", "FEET_NAMES", "HAND_EDGES", "INDEX", "LEFT_HAND", "LIMBS",
+    "NAMES", "POINT_COUNT", "RIGHT_HAND", "TREE", "hand_colours",
+]
+
+FEET_NAMES", "HAND_EDGES", "INDEX", "LEFT_HAND", "LIMBS",
     "NAMES", "POINT_COUNT", "RIGHT_HAND", "TREE", "hand_colours",
 ]
 
@@ -38,10 +44,7 @@ LEFT_HAND: Final = slice(24, 45)
 RIGHT_HAND: Final = slice(45, 66)
 FACE_POINTS: Final = tuple(INDEX[n] for n in ("nose", "right_eye", "left_eye", "right_ear", "left_ear"))
 
-LIMBS: Final = (
-    (1, 2), (1, 5), (2, 3), (3, 4), (5, 6), (6, 7), (1, 8), (8, 9), (9, 10), (1, 11), (11, 12), (12, 13), (1, 0), (0, 14),
-    (14, 16), (0, 15), (15, 17),
-)
+LIMBS: Final = BODY_LIMBS
 """The 17 limbs of body18 in the order in which every OpenPose drawer draws them (0-based)."""
 COLOURS: Final = (
     (255, 0, 0), (255, 85, 0), (255, 170, 0), (255, 255, 0), (170, 255, 0), (85, 255, 0), (0, 255, 0), (0, 255, 85),

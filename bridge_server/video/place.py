@@ -3,23 +3,14 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 import numpy as np
 
-from bridge_server.pose_track.layout import INDEX, POINT_COUNT
 from bridge_server.video.person import find_person
 from bridge_server.video.photo import Photo
 from shared.errors import UnderstudyError
-from shared.films import Look
+from shared.films import Look, standing_figure
 
 __all__ = ["place"]
-
-# A standing person that fills a picture: shares of its width and height, arms a little off the body
-_FIGURE: Final = {
-    "nose": (0.50, 0.12), "neck": (0.50, 0.22), "shoulder": (0.10, 0.22), "elbow": (0.15, 0.37), "wrist": (0.17, 0.50),
-    "hip": (0.06, 0.50), "knee": (0.065, 0.71), "ankle": (0.07, 0.92), "eye": (0.02, 0.10), "ear": (0.04, 0.11),
-}
 
 
 def place(photo: Photo) -> Look:
@@ -45,24 +36,11 @@ def place(photo: Photo) -> Look:
         person = find_person(photo)
     except UnderstudyError as error:
         notes += [error.message, "Drag the points onto the person."]
-        points, confidence = _figure(photo.size)
-        return _look(photo, points, confidence, "", notes)
+        figure = standing_figure(*photo.size)
+        return _look(photo, figure[:, :2], figure[:, 2], "", notes)
     return _look(photo, person.points, person.confidence, "proportion", notes)
 
 
 def _look(photo: Photo, points: np.ndarray, confidence: np.ndarray, by: str, notes: list[str]) -> Look:
     width, height = (round(side / photo.scale) for side in photo.size)
     return Look(width, height, np.concatenate((points / photo.scale, confidence[:, None]), 1), by, tuple(notes))
-
-
-def _figure(size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
-    width, height = size
-    # as wide as a body of this height is, whatever the picture's shape
-    across = min(width, height * 0.75)
-    points, confidence = np.zeros((POINT_COUNT, 2)), np.zeros(POINT_COUNT)
-    for name, (x, y) in _FIGURE.items():
-        sides = [(name, 0.0)] if name in ("nose", "neck") else [(f"right_{name}", -x), (f"left_{name}", x)]
-        for full, offset in sides:
-            points[INDEX[full]] = width / 2 + offset * across, y * height
-            confidence[INDEX[full]] = 0.5
-    return points, confidence
