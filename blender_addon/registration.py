@@ -8,6 +8,7 @@ from bpy.app.handlers import persistent
 
 from . import bone_map, cast, commands, connection, direction_io, directions, exports, imports, lock_ops, locks, log, overlay
 from . import overlay_mouse, overlay_ops, panels, performance, preferences, properties, regenerate, session, speech, takes, unfinished
+from . import film
 
 __all__ = ["CLASSES", "register", "unregister"]
 
@@ -30,6 +31,7 @@ CLASSES: tuple[Any, ...] = (
     *overlay_mouse.CLASSES,
     *overlay_ops.CLASSES,
     *panels.CLASSES,
+    *film.CLASSES,
 )
 
 
@@ -88,6 +90,7 @@ def register() -> None:
     locks.add_handlers()
     _add_keys()
     overlay.add_handler()
+    film.start()
     commands.register_command()
 
 
@@ -95,6 +98,7 @@ def unregister() -> None:
     """Take everything back: timer, jobs, bridge, handlers, menu, properties, classes, log file."""
     session.shutdown()
     commands.unregister_command()
+    film.stop()
     overlay.remove_handler()
     locks.remove_handlers()
     unfinished.remove_handlers()
