@@ -121,6 +121,73 @@ class UNDERSTUDY_OT_check_bridge(bpy.types.Operator):
         return {"FINISHED"}
 
 
+class UNDERSTUDY_OT_test_connection(bpy.types.Operator):
+    """Connect once to the address above, with the key file, and say what answers (Esc gives up)"""
+
+    bl_idname = "understudy.test_connection"
+    bl_label = "Test Connection"
+
+    _trial: Any = None
+    _timer: Any = None
+
+    def _look(self) -> set[str]:
+        """One look at the trial: finished, cancelled, or not yet."""
+        try:
+            said = self._trial.poll()
+        except UnderstudyError as error:
+            self.report({"ERROR"}, str(error))
+            return {"CANCELLED"}
+        if said is None:
+            return {"RUNNING_MODAL"}
+        self.report({"INFO"}, said)
+        return {"FINISHED"}
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        """Without a window it is waited for."""
+        try:
+            self._trial = session.trial()
+            said = self._trial.wait()
+        except UnderstudyError as error:
+            self.report({"ERROR"}, str(error))
+            return {"CANCELLED"}
+        finally:
+            self.cancel(context)
+        self.report({"INFO"}, said)
+        return {"FINISHED"}
+
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        """Blender stays usable meanwhile."""
+        if bpy.app.background:
+            return self.execute(context)
+        try:
+            self._trial = session.trial()
+        except UnderstudyError as error:
+            self.report({"ERROR"}, str(error))
+            return {"CANCELLED"}
+        self._timer = context.window_manager.event_timer_add(0.1, window=context.window)
+        context.window_manager.modal_handler_add(self)
+        return {"RUNNING_MODAL"}
+
+    def modal(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        """Until there is an answer, a refusal or Esc."""
+        if event.type == "ESC" and event.value == "PRESS":
+            self.cancel(context)
+            return {"CANCELLED"}
+        if event.type != "TIMER" or (outcome := self._look()) == {"RUNNING_MODAL"}:
+            return {"PASS_THROUGH"}
+        self.cancel(context)
+        return outcome
+
+    def cancel(self, context: bpy.types.Context) -> None:
+        """End the trial and its timer."""
+        if self._timer is not None:
+            context.window_manager.event_timer_remove(self._timer)
+            self._timer = None
+        if self._trial is not None:
+            self._trial.close()
+            self._trial = None
+
+
 class UNDERSTUDY_OT_open_log(bpy.types.Operator):
     """Open the bridge's log file"""
 
@@ -152,4 +219,5 @@ def draw(layout: Any, context: bpy.types.Context) -> None:
     row.operator("understudy.open_log", text="", icon="TEXT")
 
 
-CLASSES = (UNDERSTUDY_OT_start_bridge, UNDERSTUDY_OT_stop_bridge, UNDERSTUDY_OT_check_bridge, UNDERSTUDY_OT_open_log)
+CLASSES = (UNDERSTUDY_OT_start_bridge, UNDERSTUDY_OT_stop_bridge, UNDERSTUDY_OT_check_bridge, UNDERSTUDY_OT_test_connection,
+           UNDERSTUDY_OT_open_log)

@@ -7,6 +7,7 @@ import bpy
 from bpy.props import BoolProperty, StringProperty
 
 from .shared.errors import UnderstudyError
+from .shared.keys import is_key
 
 __all__ = ["CLASSES", "UnderstudyPreferences", "bridge_address", "get"]
 
@@ -31,6 +32,13 @@ class UnderstudyPreferences(bpy.types.AddonPreferences):
         name="Address", description="Address of a bridge started by hand, as tcp://127.0.0.1:40123; empty: found by itself")
     token: StringProperty(
         name="Token", subtype="PASSWORD", description="What that bridge's lock file gives as its token")
+    server_key: StringProperty(
+        name="Server Key", description="Public key of a bridge on another computer, as 'understudy keys list' prints it there; "
+                                       "empty: the one in the key file")
+    key_file: StringProperty(
+        name="Key File", subtype="FILE_PATH",
+        description="What 'understudy keys add NAME' wrote on the bridge's computer. It is read for every connection; the secret in "
+                    "it is kept neither in the preferences nor in any .blend file")
     export_folder: StringProperty(
         name="Export Folder", subtype="DIR_PATH", default="//", description="Where exports go, unless chosen otherwise")
 
@@ -47,16 +55,24 @@ class UnderstudyPreferences(bpy.types.AddonPreferences):
         layout.separator()
         layout.prop(self, "address")
         if self.address:
-            layout.prop(self, "token")
+            if not self.key_file:
+                layout.prop(self, "token")
+            layout.prop(self, "server_key")
+            layout.prop(self, "key_file")
+            if self.server_key and not is_key(self.server_key.strip()):
+                layout.label(text="A server key has 40 characters; copy the whole line", icon="ERROR")
+            if not _is_loopback(self.address) and not self.key_file:
+                layout.label(text="A bridge on another computer asks for a key file", icon="ERROR")
             if not _is_loopback(self.address) and not bpy.app.online_access:
                 layout.label(text="Allow Online Access in System to use another computer", icon="ERROR")
+            layout.row().operator("understudy.test_connection", icon="LINKED")
         layout.prop(self, "export_folder")
 
 
 class _Defaults:
     """Stands in where the modules are registered without the add-on being enabled, as scripts do."""
 
-    bridge_python = bridge_folder = address = token = ""
+    bridge_python = bridge_folder = address = token = server_key = key_file = ""
     auto_start = True
     device = "auto"
     export_folder = "//"

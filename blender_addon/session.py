@@ -23,9 +23,12 @@ if TYPE_CHECKING:
     from .core.bridge_process import BridgeCommand
     from .core.desk import Desk, Job
     from .core.link import BridgeLink
+    from .core.trial import Trial
+    from .shared.keys import ClientKey
     from .shared.state import BridgeRecord
 
-__all__ = ["Owner", "cancel", "desk", "finishing", "job_of", "notices", "open_jobs", "pump", "shutdown", "source_root", "tell"]
+__all__ = ["Owner", "cancel", "desk", "finishing", "job_of", "key", "notices", "open_jobs", "pump", "shutdown", "source_root",
+           "tell", "trial"]
 
 _log = logging.getLogger("understudy.session")
 
@@ -92,6 +95,26 @@ def _may_start() -> bool:
     return bool(preferences.get().auto_start) and os.environ.get("UNDERSTUDY_AUTO_START") != "0"
 
 
+def key() -> "ClientKey | None":
+    """The key for the address in the preferences, read from its file; nothing of it is kept. :raises UnderstudyError: not a key."""
+    from .shared.keys import ClientKey
+
+    chosen = preferences.get()
+    if not chosen.key_file:
+        return None
+    return ClientKey.load(Path(bpy.path.abspath(chosen.key_file)), str(chosen.server_key).strip())
+
+
+def trial() -> "Trial":
+    """A trial of the connection that the preferences describe. :raises UnderstudyError: nothing to try, or not a key."""
+    from .core.trial import Trial
+
+    record = _fixed_record()
+    if record is None:
+        raise UnderstudyError("request_invalid", "There is no address to try.", "Enter one, as tcp://192.168.1.20:40123.")
+    return Trial(record, f"Blender {bpy.app.version_string} (test)", key())
+
+
 def desk() -> "Desk":
     """The desk, made on first use."""
     global _desk
@@ -101,7 +124,7 @@ def desk() -> "Desk":
 
         log.open_log()
         link = BridgeLink(_command, f"Blender {bpy.app.version_string}",
-                          auto_start=_may_start, record=_fixed_record)
+                          auto_start=_may_start, record=_fixed_record, key=key)
         _desk = Desk(link)
     return _desk
 

@@ -40,6 +40,7 @@ class BridgeRecord:
     :ivar pid: process id of the bridge.
     :ivar version: release of the bridge.
     :ivar log: path of its log file.
+    :ivar remote: endpoint for clients with keys, or "".
     """
 
     address: str
@@ -47,6 +48,7 @@ class BridgeRecord:
     pid: int
     version: str
     log: str
+    remote: str = ""
 
 
 def write_record(record: BridgeRecord, folder: Path | None = None) -> Path:
@@ -65,6 +67,7 @@ def read_record(folder: Path | None = None) -> BridgeRecord | None:
     """The lock file's content, or None when there is none or it is not one."""
     try:
         data = json.loads(lock_file(folder).read_text(encoding="utf-8"))
-        return BridgeRecord(str(data["address"]), str(data["token"]), int(data["pid"]), str(data["version"]), str(data["log"]))
+        return BridgeRecord(str(data["address"]), str(data["token"]), int(data["pid"]), str(data["version"]), str(data["log"]),
+                            str(data.get("remote", "")))
     except (OSError, ValueError, KeyError, TypeError):
         return None

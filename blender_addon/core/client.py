@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
 from ..shared.errors import UnderstudyError
+from ..shared.keys import ClientKey
 from ..shared.protocol import Message, new_id
 from ..shared.state import BridgeRecord
 from ..shared.wire import decode, encode
@@ -55,10 +56,12 @@ class Client:
 
     :param record: the bridge's address and token, from its lock file.
     :param name: what the bridge's log calls this client.
+    :param key: by which a bridge on another machine knows this client, and the client the bridge.
     """
 
-    def __init__(self, record: BridgeRecord, name: str, timing: Timing | None = None) -> None:
+    def __init__(self, record: BridgeRecord, name: str, timing: Timing | None = None, key: ClientKey | None = None) -> None:
         self.record = record
+        self._key = key
         self.inbox: queue.Queue[Message | LinkEvent] = queue.Queue()
         self._name = name
         self._timing = timing or Timing()
@@ -83,7 +86,9 @@ class Client:
         self._ring()
 
     def close(self) -> None:
-        """Close the socket and end the thread; waits for it, but not for a bridge that is silent."""
+        """Close the socket and end the thread; waits for it, but not for a bridge that is silent. Safe to call twice."""
+        if self._bell.fileno() == -1:
+            return
         self._stop.set()
         self._ring()
         if self._thread.is_alive():
@@ -132,14 +137,24 @@ class Client:
         dealer.setsockopt(zmq.ROUTING_ID, self._identity)
         dealer.setsockopt(zmq.SNDHWM, 0)
         dealer.setsockopt(zmq.RCVHWM, 0)
-        monitor = dealer.get_monitor_socket(zmq.EVENT_DISCONNECTED | zmq.EVENT_HANDSHAKE_SUCCEEDED)
+        monitor = dealer.get_monitor_socket(zmq.EVENT_DISCONNECTED | zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_HANDSHAKE_FAILED_AUTH)
         try:
+            if self._key is not None:
+                self._lock_with_key(zmq, dealer, self._key)
             dealer.connect(self.record.address)
             self._loop(zmq, dealer, monitor, recv_monitor_message)
         finally:
             dealer.disable_monitor()
             monitor.close(0)
             dealer.close(0)
+
+    @staticmethod
+    def _lock_with_key(zmq: Any, dealer: Any, key: ClientKey) -> None:
+        dealer.curve_serverkey = key.bridge.encode()
+        dealer.curve_publickey, dealer.curve_secretkey = key.public.encode(), key.secret.encode()
+        # a machine that has gone without a word is noticed in half a minute, also where a firewall forgets idle connections
+        dealer.setsockopt(zmq.HEARTBEAT_IVL, 10_000)
+        dealer.setsockopt(zmq.HEARTBEAT_TIMEOUT, 30_000)
 
     def _loop(self, zmq: Any, dealer: Any, monitor: Any, recv_monitor_message: Any) -> None:
         timing = self._timing
@@ -156,6 +171,11 @@ class Client:
                 self._listener.recv(4096)
             if monitor in ready:
                 event = recv_monitor_message(monitor)["event"]
+                if event == zmq.EVENT_HANDSHAKE_FAILED_AUTH:
+                    self._fail("failed", UnderstudyError(
+                        "unauthorised", f"The bridge at {self.record.address} does not know this computer's key.",
+                        "Make a key with 'understudy keys add NAME' there, and name its file in the preferences."))
+                    return
                 dropped = now if event == zmq.EVENT_DISCONNECTED else None
             if dealer in ready:
                 heard = now
@@ -176,7 +196,8 @@ class Client:
             elif now - began > timing.hello:
                 self._fail("failed", UnderstudyError(
                     "bridge_not_running", f"No bridge answers at {self.record.address}.",
-                    "Start the bridge, or correct its address in the preferences."))
+                    "Start the bridge, or correct its address in the preferences." if self._key is None else
+                    "Start the bridge there, or correct its address and server key in the preferences."))
                 return
 
     def _transmit(self, dealer: Any, message: Message) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any, Final, Literal
 
 from ..shared.errors import UnderstudyError
+from ..shared.keys import ClientKey
 from ..shared.protocol import Message
 from ..shared.state import BridgeRecord, read_record
 from .bridge_process import BridgeCommand, BridgeProcess, pid_alive
@@ -32,10 +33,12 @@ class BridgeLink:
     :param name: what the bridge's log calls this client.
     :param auto_start: whether :meth:`want` may start a bridge where none runs.
     :param record: gives a fixed address and token (a bridge on another machine), or None for the lock file's.
+    :param key: gives the key for that address, or None; read anew for every connection, and may raise :class:`UnderstudyError`.
     """
 
     def __init__(self, command: Callable[[], BridgeCommand], name: str, *, auto_start: Callable[[], bool] = lambda: True,
-                 record: Callable[[], BridgeRecord | None] = lambda: None, timing: Timing | None = None) -> None:
+                 record: Callable[[], BridgeRecord | None] = lambda: None, timing: Timing | None = None,
+                 key: Callable[[], ClientKey | None] = lambda: None) -> None:
         self.state: LinkState = "off"
         self.error: UnderstudyError | None = None
         self.welcome: dict[str, Any] = {}
@@ -45,6 +48,7 @@ class BridgeLink:
         self._name = name
         self._auto_start = auto_start
         self._fixed_record = record
+        self._key = key
         self._timing = timing
         self._client: Client | None = None
         self._log = ""
@@ -96,7 +100,12 @@ class BridgeLink:
 
     def _connect(self, record: BridgeRecord) -> None:
         self._drop_client()
-        self._client = Client(record, self._name, self._timing)
+        try:
+            key = self._key() if self._fixed_record() is not None else None
+        except UnderstudyError as error:
+            self._fail(error)
+            return
+        self._client = Client(record, self._name, self._timing, key)
         self._client.start()
         self.state = "connecting"
 

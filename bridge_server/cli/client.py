@@ -15,9 +15,9 @@ import zmq
 from zmq.utils.monitor import recv_monitor_message
 
 from bridge_server import __version__
-from bridge_server.service.keys import ClientKey
 from shared import wire
 from shared.errors import UnderstudyError
+from shared.keys import ClientKey
 from shared.motion import Motion
 from shared.protocol import Message, new_id
 from shared.requests import MotionRequest, check_request, motion_from_message
@@ -59,7 +59,9 @@ class Client:
             self._socket.curve_publickey, self._socket.curve_secretkey = key.public.encode(), key.secret.encode()
         # the default waits 0.1 s after each failure; a bridge that restarts on its port is found at once
         self._socket.setsockopt(zmq.RECONNECT_IVL, 20)
-        self._monitor = self._socket.get_monitor_socket(zmq.EVENT_DISCONNECTED | zmq.EVENT_HANDSHAKE_SUCCEEDED)
+        self._monitor = self._socket.get_monitor_socket(
+            zmq.EVENT_DISCONNECTED | zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_HANDSHAKE_FAILED_AUTH
+        )
         self._lost_at: float | None = None
         try:
             self._socket.connect(address)
@@ -107,6 +109,12 @@ class Client:
             ready = dict(poller.poll(max(0, int(left * 1000))))
             if self._monitor in ready:
                 event = recv_monitor_message(self._monitor)["event"]
+                if event == zmq.EVENT_HANDSHAKE_FAILED_AUTH:
+                    raise UnderstudyError(
+                        "unauthorised",
+                        f"The bridge at {self.address} does not know this client's key.",
+                        "Make a key for it on the bridge's machine with 'understudy keys add NAME'.",
+                    )
                 self._lost_at = time.monotonic() if event == zmq.EVENT_DISCONNECTED else None
             if self._socket in ready:
                 return wire.decode(self._socket.recv_multipart(copy=False), receiver="client")

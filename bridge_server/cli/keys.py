@@ -6,6 +6,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import socket
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 from bridge_server.cli import options
 from bridge_server.service.keys import KeyRing
 from shared.errors import UnderstudyError
+from shared.state import BridgeRecord, read_record
 
 __all__ = ["add_parser"]
 
@@ -59,4 +61,21 @@ def run(arguments: argparse.Namespace) -> int:
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             json.dump(asdict(key), file, indent=1)
         print(f"{arguments.name} may connect with {out}; the file holds its secret, so hand it over safely.")
+        print(_for_blender(key.bridge, out.name, read_record(options.folder(arguments))))
     return 0
+
+
+def _for_blender(bridge: str, file: str, record: BridgeRecord | None) -> str:
+    """What is to be pasted into the add-on's preferences on the other machine."""
+    address = record.remote if record is not None else ""
+    if not address:
+        address = "tcp://HOST:PORT   once the bridge runs: understudy serve --host ADDRESS --port PORT"
+    elif "//0.0.0.0:" in address or "//[::]:" in address:
+        address = f"tcp://{socket.gethostname()}:{address.rpartition(':')[2]}"
+    return (
+        "\nIn Blender on that machine, in the preferences under Add-ons, Understudy:\n"
+        f"  Address     {address}\n"
+        f"  Server Key  {bridge}\n"
+        f"  Key File    where {file} lies there\n"
+        f"Or in a terminal there: understudy status --address ADDRESS --key {file}"
+    )

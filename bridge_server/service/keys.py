@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 import os
 import re
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,39 +18,13 @@ import zmq
 import zmq.utils.z85
 
 from shared.errors import UnderstudyError
+from shared.keys import ClientKey
 
-__all__ = ["Authenticator", "ClientKey", "KeyRing"]
+__all__ = ["Authenticator", "KeyRing"]
 
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 ZAP: Final = "inproc://zeromq.zap.01"
 DOMAIN: Final = "understudy"
-
-
-@dataclass
-class ClientKey:
-    """What a client's key file holds; all in Z85, as ZeroMQ writes keys."""
-
-    name: str
-    public: str
-    secret: str
-    bridge: str
-
-    @classmethod
-    def load(cls, path: Path) -> ClientKey:
-        """Read a key file. :raises UnderstudyError: ``file_missing`` or ``file_invalid``."""
-        try:
-            data = json.loads(path.read_text(encoding="utf-8"))
-            return cls(str(data["name"]), str(data["public"]), str(data["secret"]), str(data["bridge"]))
-        except FileNotFoundError as error:
-            raise UnderstudyError(
-                "file_missing", f"There is no key file {path}.", "Make one with 'understudy keys add'."
-            ) from error
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise UnderstudyError(
-                "file_invalid",
-                f"{path.name} is not a client's key file.",
-                "Use the file that 'understudy keys add' wrote.",
-            ) from error
 
 
 def _write_private(path: Path, data: dict[str, str]) -> None:

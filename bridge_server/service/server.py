@@ -88,7 +88,9 @@ class Bridge:
             scheduler.recover()
             scheduler.tick()  # the worker starts to load while clients find the address
             write_record(
-                BridgeRecord(self.address, self._token, os.getpid(), __version__, str(settings.log_file)),
+                BridgeRecord(
+                    self.address, self._token, os.getpid(), __version__, str(settings.log_file), self.remote
+                ),
                 settings.state_dir,
             )
             log_event(
