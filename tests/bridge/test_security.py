@@ -12,9 +12,10 @@ import pytest
 import zmq
 
 from bridge_server.cli.client import Client
-from bridge_server.service.keys import ClientKey, KeyRing
+from bridge_server.service.keys import KeyRing
 from shared import wire
 from shared.errors import UnderstudyError
+from shared.keys import ClientKey
 from shared.protocol import Message
 
 from .conftest import RunningBridge, Start, request_for, understudy, wait_for
@@ -58,10 +59,12 @@ def test_unknown_key_gets_nothing(start: Start, tmp_path: Path) -> None:
     public, secret = (k.decode() for k in zmq.curve_keypair())
     stranger = ClientKey("ava", public, secret, ava.bridge)
     address = remote_address(bridge)
-    for key in (stranger, None):
+    # the handshake refuses the stranger's key and never ends without one; neither gets a message
+    for key, code in ((stranger, "unauthorised"), (None, "bridge_not_running")):
         with Client(address, bridge.record.token, key=key) as client, pytest.raises(UnderstudyError) as caught:
             client.hello(1.0)
-        assert caught.value.code == "bridge_not_running"
+        assert caught.value.code == code
+    assert "client.hello" not in bridge.log and "request.refused" not in bridge.log
     wait_for(lambda: "unknown key" in bridge.log, "the refusal is in the log")
     # the known one still gets in, and no longer once its key is removed
     with Client(address, key=ava) as client:
