@@ -18,15 +18,6 @@ __all__ = [
     "NAMES", "POINT_COUNT", "RIGHT_HAND", "TREE", "hand_colours",
 ]
 
-FEET_NAMES", "HAND_EDGES", "INDEX", "LEFT_HAND", "LIMBS",
-    "NAMES", "POINT_COUNT", "RIGHT_HAND", "TREE", "hand_colours",
-]
-
-BODY_NAMES: Final = (
-    "nose", "neck", "right_shoulder", "right_elbow", "right_wrist", "left_shoulder", "left_elbow", "left_wrist",
-    "right_hip", "right_knee", "right_ankle", "left_hip", "left_knee", "left_ankle", "right_eye", "left_eye",
-    "right_ear", "left_ear",
-)
 FEET_NAMES: Final = ("left_big_toe", "left_small_toe", "left_heel", "right_big_toe", "right_small_toe", "right_heel")
 _FINGERS: Final = ("thumb", "index", "middle", "ring", "pinky")
 
