@@ -8,14 +8,15 @@ import bpy
 from bpy.props import PointerProperty
 
 from . import compat, session
+from .sequence import origin
 from .shared.errors import UnderstudyError
 
 if TYPE_CHECKING:
     from .core.rigs.mapping import Mapping
 
 __all__ = [
-    "CLASSES", "NO_CHARACTER", "SceneSettings", "active", "by_uid", "cannot_write", "clear_notice", "draw", "fps", "mapping_of",
-    "origin", "refuse",
+    "CLASSES", "NO_CHARACTER", "OnCharacter", "SceneSettings", "active", "by_uid", "cannot_write", "clear_notice", "draw", "fps",
+    "mapping_of", "origin", "refuse",
 ]
 
 NO_CHARACTER = "No character chosen: pick an armature, or add a character"
@@ -45,6 +46,18 @@ def active(context: bpy.types.Context) -> Any:
     return candidate if candidate is not None and candidate.type == "ARMATURE" else None
 
 
+class OnCharacter:
+    """Mix-in for operators that need a character."""
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        """Whether there is one."""
+        if active(context) is None:
+            cls.poll_message_set(NO_CHARACTER)  # type: ignore[attr-defined]
+            return False
+        return True
+
+
 def by_uid(uid: int) -> Any:
     """The armature with a session uid. :raises UnderstudyError: ``character_missing`` where it is gone."""
     found = next((o for o in bpy.data.objects if compat.session_uid(o) == uid and o.type == "ARMATURE"), None)
@@ -57,13 +70,6 @@ def by_uid(uid: int) -> Any:
 def fps(scene: Any) -> float:
     """Frames per second of the scene."""
     return float(scene.render.fps / scene.render.fps_base)
-
-
-def origin(context: bpy.types.Context, character: Any) -> float:
-    """The frame at which the character's performance begins: that of its sound, or the scene's first."""
-    from . import speech
-
-    return speech.origin(context, character)
 
 
 def mapping_of(character: Any) -> "Mapping":

@@ -4,8 +4,10 @@
 Features are tested for, versions are not compared, so that a build between two releases works too.
 """
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import bpy
@@ -36,6 +38,30 @@ def sound_module() -> Any:
     except ImportError:
         return None
     return aud
+
+
+_STILL_SECONDS = 5.0
+
+
+def mixdown(path: Path) -> bool:
+    """Write the sequencer's sound to a WAV file, and wait until it is complete; whether it was.
+
+    From 5.2 on the operator returns at once and a job of Blender's writes the file. Without a window such a job never ends, and no
+    second one begins before another file is opened; then nothing is written.
+    """
+    bpy.ops.sound.mixdown(filepath=str(path), container="WAV", codec="PCM", format="S16", mixrate=48000)
+    size, since = -1, time.monotonic()
+    while time.monotonic() - since < _STILL_SECONDS:
+        content = path.stat().st_size if path.is_file() else 0
+        if content >= 44:
+            with path.open("rb") as file:
+                # the length in the heading is written last
+                if int.from_bytes(file.read(8)[4:], "little") == content - 8:
+                    return True
+        if content != size:
+            size, since = content, time.monotonic()
+        time.sleep(0.01)
+    return False
 
 
 def session_uid(block: Any) -> int:

@@ -10,13 +10,13 @@ import bpy
 from bpy.props import BoolProperty, StringProperty
 from bpy_extras.io_utils import ExportHelper
 
-from . import cast, takes
+from . import cast, preferences, takes
 from .shared.errors import UnderstudyError
 
 if TYPE_CHECKING:
     from .shared.motion import Motion
 
-__all__ = ["CLASSES", "draw", "write_motion", "write_take"]
+__all__ = ["CLASSES", "draw", "suggestion", "write_motion", "write_rig", "write_take"]
 
 RIG_SUFFIXES = (".fbx", ".glb")
 
@@ -55,44 +55,91 @@ def _selected(context: bpy.types.Context, objects: list[Any]) -> Iterator[None]:
         one.select_set(one in objects)
     layer.objects.active = objects[0]
     try:
-        yield
+        # a command line has no window, and then no selection in the context, where the exporters look for it
+        with context.temp_override(selected_objects=objects, active_object=objects[0], object=objects[0]):
+            yield
     finally:
         for one in layer.objects:
             one.select_set(one.name in before)
         layer.objects.active = active
 
 
-def write_rig(context: bpy.types.Context, character: Any, path: Path, *, unreal: bool = False) -> None:
-    """Write the rig, its meshes and the shown take as ``.fbx`` or ``.glb``.
-
-    :param unreal: for FBX, what Unreal's importer wants: deform bones only, smoothing groups, no leaf bones.
-    :raises UnderstudyError: ``file_invalid`` where Blender's exporter fails.
-    """
+def _shown_objects(context: bpy.types.Context, character: Any) -> list[Any]:
+    """The armature and those of its meshes that can be selected. :raises UnderstudyError: where the armature cannot."""
     from . import faces
 
+    layer: Any = context.view_layer
+    there = {o.name for o in layer.objects if o.visible_get(view_layer=layer)}
+    if character.name not in there:
+        raise UnderstudyError("character_missing", f"{character.name} is hidden in this scene, or not part of it.",
+                              "Show it in the viewport, then export it.")
+    return [character, *(o for o in faces.meshes_of(character) if o.name in there)]
+
+
+@contextmanager
+def _without_modifiers(objects: list[Any]) -> Iterator[None]:
+    """Meshes with shapes without all modifiers but the armature: where one is applied, the FBX exporter leaves out the shapes."""
+    off = [(m, m.show_viewport, m.show_render) for o in objects if o.type == "MESH" and o.data.shape_keys is not None
+           for m in o.modifiers if m.type != "ARMATURE" and (m.show_viewport or m.show_render)]
+    for modifier, _, _ in off:
+        modifier.show_viewport = modifier.show_render = False
+    try:
+        yield
+    finally:
+        for modifier, viewport, render in off:
+            modifier.show_viewport, modifier.show_render = viewport, render
+
+
+def _fbx(path: Path, *, unreal: bool) -> None:
+    # Unreal takes the armature for the root bone, and a factor on it for a scale of everything below it: with the units in the
+    # file's heading there is none. It wants a key at both ends, and smoothing by faces
+    special: dict[str, Any] = {
+        "use_armature_deform_only": True, "apply_scale_options": "FBX_SCALE_UNITS", "mesh_smooth_type": "FACE", "use_tspace": True,
+        "bake_anim_force_startend_keying": True} if unreal else {}
+    operators: Any = bpy.ops.export_scene
+    operators.fbx(filepath=str(path), use_selection=True, object_types={"ARMATURE", "MESH"}, add_leaf_bones=False, bake_anim=True,
+                  bake_anim_use_nla_strips=False, bake_anim_use_all_actions=False, bake_anim_simplify_factor=0.0, **special)
+
+
+def _glb(path: Path) -> None:
+    operators: Any = bpy.ops.export_scene
+    operators.gltf(filepath=str(path), export_format="GLB", use_selection=True, export_animation_mode="ACTIVE_ACTIONS",
+                   export_frame_range=True, export_morph_normal=False)
+
+
+def _reason(error: Exception) -> str:
+    """The line of an exporter's failure that says what it is; a traceback goes before it, and a place after."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip() and not line.startswith("Location:")]
+    return lines[-1] if lines else type(error).__name__
+
+
+def write_rig(context: bpy.types.Context, character: Any, path: Path, *, unreal: bool = False) -> None:
+    """Write the rig, its meshes and the shown take as ``.fbx`` or ``.glb``, face and all.
+
+    :param unreal: for FBX, what Unreal's importer wants: deform bones only, smoothing groups, units that need no scale.
+    :raises UnderstudyError: ``file_invalid`` where Blender's exporter fails.
+    """
     scene: Any = context.scene
     take = takes.current(character)
     action = take.action if take is not None else character.animation_data.action
     before = (scene.frame_start, scene.frame_end, scene.frame_current)
     first, last = action.frame_range
     temporary = path.with_name(path.stem + ".part" + path.suffix)
-    operators: Any = bpy.ops.export_scene
+    objects = _shown_objects(context, character)
+    if not path.parent.is_dir():
+        raise UnderstudyError("file_missing", f"There is no folder {path.parent}.", "Make it, or choose another place.")
     try:
         scene.frame_start, scene.frame_end = int(first), int(last)
-        with takes.assigned(character), _selected(context, [character, *faces.meshes_of(character)]):
+        with takes.assigned(character), _selected(context, objects):
             if path.suffix.lower() == ".fbx":
-                operators.fbx(
-                    filepath=str(temporary), use_selection=True, object_types={"ARMATURE", "MESH"}, add_leaf_bones=False,
-                    bake_anim=True, bake_anim_use_nla_strips=False, bake_anim_use_all_actions=False,
-                    bake_anim_simplify_factor=0.0, use_armature_deform_only=unreal,
-                    mesh_smooth_type="FACE" if unreal else "OFF")
+                with _without_modifiers(objects):
+                    _fbx(temporary, unreal=unreal)
             else:
-                operators.gltf(filepath=str(temporary), export_format="GLB", use_selection=True,
-                               export_animation_mode="ACTIVE_ACTIONS", export_frame_range=True, export_morph_normal=False)
+                _glb(temporary)
         temporary.replace(path)
     except (RuntimeError, OSError) as error:
         temporary.unlink(missing_ok=True)
-        raise UnderstudyError("file_invalid", f"{path.name} cannot be exported ({str(error).strip().splitlines()[-1]}).",
+        raise UnderstudyError("file_invalid", f"{path.name} cannot be exported ({_reason(error)}).",
                               "Choose another place, or another format.") from error
     finally:
         scene.frame_start, scene.frame_end = before[0], before[1]
@@ -112,71 +159,77 @@ def write_take(context: bpy.types.Context, character: Any, path: Path) -> None:
         write_motion(motion, path)
 
 
-class UNDERSTUDY_OT_export_character(bpy.types.Operator, ExportHelper):
+class _Export(takes.OnShownTake, ExportHelper):
+    """Mix-in: a file chosen by the artist, written, and told of."""
+
+    bl_options = {"REGISTER"}
+    # the format is chosen by the ending, so that no ending is put behind the one that is typed
+    check_extension = None  # type: ignore[assignment]
+
+    filepath: StringProperty(subtype="FILE_PATH")
+
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        """The file browser, in the folder of the preferences."""
+        if not self.filepath:
+            self.filepath = str(suggestion(cast.active(context), self.filename_ext))  # type: ignore[attr-defined]
+        result: set[str] = super().invoke(context, event)
+        return result
+
+    def write(self, context: bpy.types.Context, character: Any, path: Path) -> None:
+        """Write the file. :raises UnderstudyError:"""
+        raise NotImplementedError
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        """Write the file."""
+        character = cast.active(context)
+        path = Path(bpy.path.abspath(self.filepath))
+        try:
+            self.write(context, character, path)
+        except UnderstudyError as error:
+            return cast.refuse(self, character, error)  # type: ignore[arg-type]
+        self.report({"INFO"}, f"Wrote {path.name}")  # type: ignore[attr-defined]
+        return {"FINISHED"}
+
+
+def suggestion(character: Any, suffix: str) -> Path:
+    """A path for an export of the shown take, in the folder that the preferences name."""
+    chosen = str(preferences.get().export_folder) or "//"
+    # "//" is the folder of a .blend that was never saved: nowhere
+    folder = Path(bpy.path.abspath(chosen)) if bpy.data.filepath or not chosen.startswith("//") else Path.home()
+    return folder / (bpy.path.clean_name(takes.current(character).name) + suffix)
+
+
+class UNDERSTUDY_OT_export_character(_Export, bpy.types.Operator):
     """Write the rig, its meshes and the shown take: .fbx or .glb by the name's ending"""
 
     bl_idname = "understudy.export_character"
     bl_label = "Export Character"
-    bl_options = {"REGISTER"}
 
     filename_ext = ".fbx"
-    check_extension = None  # type: ignore[assignment]
-    filepath: StringProperty(subtype="FILE_PATH")
     filter_glob: StringProperty(default="*.fbx;*.glb", options={"HIDDEN"})
-    unreal: BoolProperty(name="For Unreal", description="Deform bones only, and smoothing groups")
+    unreal: BoolProperty(name="For Unreal", description="FBX with deform bones only, smoothing groups, and units that need no scale")
 
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        """Whether a take is shown."""
-        return UNDERSTUDY_OT_export_motion.poll.__func__(cls, context)  # type: ignore[attr-defined]
-
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def write(self, context: bpy.types.Context, character: Any, path: Path) -> None:
         """Write the file."""
-        character = cast.active(context)
-        path = Path(bpy.path.abspath(self.filepath))
-        try:
-            if path.suffix.lower() not in RIG_SUFFIXES:
-                raise UnderstudyError("unsupported", f"A character cannot be written as {path.suffix or 'this'}.",
-                                      "Choose a name that ends in .fbx or .glb.")
-            write_rig(context, character, path, unreal=self.unreal)
-        except UnderstudyError as error:
-            return cast.refuse(self, character, error)
-        self.report({"INFO"}, f"Wrote {path.name}")
-        return {"FINISHED"}
+        if path.suffix.lower() not in RIG_SUFFIXES:
+            raise UnderstudyError("unsupported", f"A character cannot be written as {path.suffix or 'this'}.",
+                                  "Choose a name that ends in .fbx or .glb.")
+        write_rig(context, character, path, unreal=self.unreal)
 
 
-class UNDERSTUDY_OT_export_motion(bpy.types.Operator, ExportHelper):
+class UNDERSTUDY_OT_export_motion(_Export, bpy.types.Operator):
     """Write the shown take as a motion file: .npz or .bvh by the name's ending"""
 
     bl_idname = "understudy.export_motion"
     bl_label = "Export Motion"
-    bl_options = {"REGISTER"}
 
     filename_ext = ".npz"
-    check_extension = None  # type: ignore[assignment]
-    filepath: StringProperty(subtype="FILE_PATH")
     filter_glob: StringProperty(default="*.npz;*.bvh", options={"HIDDEN"})
     amass: BoolProperty(name="As AMASS", description="Write the npz as AMASS does (SMPL-X, Z up), for other programs")
 
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        """Whether a take is shown."""
-        character = cast.active(context)
-        if character is None or takes.current(character) is None:
-            cls.poll_message_set("No take is shown: press Perform first")
-            return False
-        return True
-
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def write(self, context: bpy.types.Context, character: Any, path: Path) -> None:
         """Write the file."""
-        character = cast.active(context)
-        path = Path(bpy.path.abspath(self.filepath))
-        try:
-            write_motion(takes.motion_of(takes.current(character).action), path, amass=self.amass)
-        except UnderstudyError as error:
-            return cast.refuse(self, character, error)
-        self.report({"INFO"}, f"Wrote {path.name}")
-        return {"FINISHED"}
+        write_motion(takes.motion_of(takes.current(character).action), path, amass=self.amass)
 
 
 def draw(layout: Any, context: bpy.types.Context, character: Any) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import bpy
 import numpy as np
 
-from . import cast, compat, speech
+from . import cast, compat, sequence
 from .shared.errors import UnderstudyError
 from .shared.requests import MAX_SECONDS
 
@@ -66,7 +66,7 @@ def _only(scene: Any, first: int, last: int, wanted: list[Any]) -> Iterator[None
     """For the mixdown: the scene's range, and every sound but ``wanted`` muted; all put back afterwards."""
     names = {s.name for s in wanted}
     before = (scene.frame_start, scene.frame_end, scene.use_preview_range)
-    muted = [s.name for s in speech.sound_strips(scene) if not s.mute and s.name not in names]
+    muted = [s.name for s in sequence.sound_strips(scene) if not s.mute and s.name not in names]
     try:
         scene.use_preview_range = False
         scene.frame_start, scene.frame_end = first, last
@@ -86,7 +86,7 @@ def _mixdown(context: bpy.types.Context, character: Any) -> tuple[np.ndarray, fl
         raise UnderstudyError("unsupported", "This Blender was built without sound, so its sequencer has no speech.",
                               "Choose the speech as a file.")
     scene = compat.sequencer_scene(context)
-    wanted = speech.heard(context, character)
+    wanted = sequence.heard(context, character)
     end = max((compat.strip_range(s)[1] for s in wanted), default=0.0)
     first = context.scene.frame_start
     if end <= first:
@@ -100,10 +100,15 @@ def _mixdown(context: bpy.types.Context, character: Any) -> tuple[np.ndarray, fl
         path = Path(folder) / "speech.wav"
         with _only(scene, first, int(np.ceil(end)) - 1, wanted), context.temp_override(scene=scene):
             try:
-                bpy.ops.sound.mixdown(filepath=str(path), container="WAV", codec="PCM", format="S16", mixrate=48000)
+                written = compat.mixdown(path)
             except RuntimeError as error:
                 raise UnderstudyError("audio_unreadable", f"Blender could not mix the sequencer's sound ({error}).",
                                       "Check that the sound strips' files are there.") from error
+        if not written:
+            raise UnderstudyError(
+                "audio_unreadable", "Blender did not write the sequencer's mixed sound.",
+                "Open the file again first: without a window this Blender mixes once per opened file." if bpy.app.background
+                else "Wait until Blender has finished what it is doing, then try again.")
         return _read_file(path), seconds
 
 

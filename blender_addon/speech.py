@@ -8,7 +8,8 @@ import bpy
 from bpy.props import StringProperty
 from bpy_extras.io_utils import ImportHelper
 
-from . import cast, compat
+from . import cast, compat, sound
+from .sequence import MARK, heard, origin, own_strip, sound_strips
 from .shared.errors import UnderstudyError
 
 __all__ = ["CLASSES", "SOURCES", "draw", "heard", "origin", "own_strip", "sound_strips"]
@@ -18,38 +19,7 @@ SOURCES = [
     ("FILE", "File", "Speech from a sound file"),
     ("SEQUENCER", "Sequencer", "What is heard in the sequencer: strips with their offsets, trims, speed, volume and muting"),
 ]
-_MARK = "understudy"
 _SUFFIXES = "*.wav;*.flac;*.ogg;*.opus;*.mp3;*.m4a;*.aac;*.aif;*.aiff;*.mp4;*.mov;*.mkv;*.webm"
-
-
-def sound_strips(scene: Any) -> list[Any]:
-    """The sound strips of a scene's sequencer."""
-    return [s for s in compat.strips(scene) if s.type == "SOUND"]
-
-
-def own_strip(context: bpy.types.Context, character: Any) -> Any:
-    """The sequencer strip that Set Audio made for this character, or None."""
-    for strip in sound_strips(compat.sequencer_scene(context)):
-        if strip.get(_MARK) == character.name:
-            return strip
-    return None
-
-
-def heard(context: bpy.types.Context, character: Any) -> list[Any]:
-    """The sound strips that make up the character's speech in the sequencer."""
-    channel = character.understudy.sequencer_channel
-    return [s for s in sound_strips(compat.sequencer_scene(context)) if not s.mute and channel in (0, s.channel)]
-
-
-def origin(context: bpy.types.Context, character: Any) -> float:
-    """The frame at which the performance begins."""
-    settings = character.understudy
-    scene = context.scene
-    if settings.sound_source == "FILE":
-        strip = own_strip(context, character)
-        if strip is not None:
-            return compat.strip_start(strip)
-    return float(scene.frame_start)
 
 
 def _free_channel(scene: Any, start: float, end: float) -> int:
@@ -57,7 +27,7 @@ def _free_channel(scene: Any, start: float, end: float) -> int:
     return next(n for n in range(1, 129) if n not in taken)
 
 
-class UNDERSTUDY_OT_set_audio(bpy.types.Operator, ImportHelper):
+class UNDERSTUDY_OT_set_audio(cast.OnCharacter, bpy.types.Operator, ImportHelper):
     """Choose the speech, and lay it into the sequencer at the scene's first frame"""
 
     bl_idname = "understudy.set_audio"
@@ -67,18 +37,8 @@ class UNDERSTUDY_OT_set_audio(bpy.types.Operator, ImportHelper):
     filepath: StringProperty(subtype="FILE_PATH")
     filter_glob: StringProperty(default=_SUFFIXES, options={"HIDDEN"})
 
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        """Speech belongs to a character."""
-        if cast.active(context) is None:
-            cls.poll_message_set(cast.NO_CHARACTER)
-            return False
-        return True
-
     def execute(self, context: bpy.types.Context) -> set[str]:
         """Check the file, remember it, and add a strip."""
-        from . import sound
-
         character = cast.active(context)
         path = Path(bpy.path.abspath(self.filepath))
         try:
@@ -104,7 +64,7 @@ class UNDERSTUDY_OT_set_audio(bpy.types.Operator, ImportHelper):
         strip = collection.new_sound(path.stem, str(path), 1, start)
         strip.channel = 128  # out of the way while a free channel is looked for
         strip.channel = _free_channel(scene, *compat.strip_range(strip))
-        strip[_MARK] = character.name
+        strip[MARK] = character.name
         strip.show_waveform = True
         end = int(compat.strip_range(strip)[1]) - 1
         if end > context.scene.frame_end:
@@ -129,8 +89,6 @@ def draw(layout: Any, context: bpy.types.Context, character: Any) -> None:
             layout.label(text=f"{count} sound strip{'' if count == 1 else 's'}", icon="SOUND" if count else "ERROR")
         else:
             layout.label(text="This Blender was built without sound", icon="ERROR")
-    if settings.sound_source != "NONE":
-        layout.prop(settings, "transcript", icon="TEXT")
 
 
 CLASSES = (UNDERSTUDY_OT_set_audio,)

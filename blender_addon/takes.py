@@ -267,6 +267,19 @@ class _OnTakes:
         return True
 
 
+class OnShownTake:
+    """Mix-in for operators on the take that is shown."""
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        """Whether one is shown."""
+        character = cast.active(context)
+        if character is None or current(character) is None:
+            cls.poll_message_set("No take is shown: press Perform first")  # type: ignore[attr-defined]
+            return False
+        return True
+
+
 class UNDERSTUDY_OT_take_step(_OnTakes, bpy.types.Operator):
     """Show the take before or after; before the first one comes your own animation"""
 

@@ -4,7 +4,7 @@
 
     python tools/dev.py demo [--audio my.wav] [--directions my.json] [--character my.blend] [--blender /path/to/blender]
     python tools/dev.py test [pytest arguments]
-    python tools/dev.py test-all | addon | bench | ui | film | weights | clean
+    python tools/dev.py test-all | test-real | addon | bench | ui | film | weights | clean
     python tools/dev.py soak | stress | fuzz [--scale 0.1]
 
 The environments are made under .venv and .venv-blender on first use and updated when constraints.txt changes.
@@ -118,6 +118,11 @@ def ui(arguments: list[str]) -> int:
     return run([str(python), "tools/ui.py", *arguments], UNDERSTUDY_BLENDER_PYTHON=str(blender))
 
 
+def test_real(arguments: list[str]) -> int:
+    """The add-on in Blender as a program, of Debian's suite BLENDER_SUITE (sid: 5.2 LTS; trixie: 4.3)."""
+    return run([str(env.ensure_bridge()), "tools/real.py", *arguments])
+
+
 def film(arguments: list[str]) -> int:
     """A ten second film of a portrait with the demo's speech: out/film."""
     return run([str(env.ensure_bridge()), "-X", "utf8", "tools/film.py", *arguments])
@@ -148,9 +153,8 @@ def clean(arguments: list[str]) -> int:
     return 0
 
 
-COMMANDS = {"demo": demo, "test": test, "test-all": test_all, "addon": addon, "bench": bench, "soak": soak, "stress": stress,
-            "fuzz": fuzz, "ui": ui, "film": film,
-            "weights": weights, "clean": clean}
+COMMANDS = {"demo": demo, "test": test, "test-all": test_all, "test-real": test_real, "addon": addon, "bench": bench, "soak": soak,
+            "stress": stress, "fuzz": fuzz, "ui": ui, "film": film, "weights": weights, "clean": clean}
 
 
 def main(arguments: list[str]) -> int:

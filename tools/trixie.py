@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-__all__ = ["DISPLAY_SIZE", "SUITES", "CannotRun", "chroot", "display", "screenshot"]
+__all__ = ["DISPLAY_SIZE", "SUITES", "CannotRun", "blender", "chroot", "display", "install", "screenshot"]
 
 HOST_PACKAGES: Final = {"debootstrap": "debootstrap", "Xvfb": "xvfb", "xdotool": "xdotool", "import": "imagemagick",
                         "xdpyinfo": "x11-utils"}
@@ -73,6 +73,21 @@ def chroot(suite: str = "trixie") -> Path:
          "--no-install-recommends", *PACKAGES, *SUITES[suite])
     ready.touch()
     return root
+
+
+def install(root: Path, *packages: str) -> None:
+    """Packages that a task needs there besides. :raises CannotRun: when they cannot be had."""
+    done = subprocess.run(["chroot", str(root), "dpkg-query", "-W", "-f", "${db:Status-Status}\n", *packages], capture_output=True,
+                          text=True)
+    if done.returncode or set(done.stdout.split()) != {"installed"}:
+        _run("chroot", str(root), "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "install", "-y", "-q",
+             "--no-install-recommends", *packages)
+
+
+def blender(root: Path, environment: dict[str, str], *arguments: str, seconds: float = 900.0) -> list[str]:
+    """The command that runs the Blender there, ended after so many seconds."""
+    variables = [f"{k}={v}" for k, v in environment.items()]
+    return ["chroot", str(root), "env", *variables, "timeout", "-s", "KILL", str(int(seconds)), "blender", *arguments]
 
 
 @contextmanager

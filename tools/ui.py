@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """``make ui``: a real Blender with a window, the built add-on in it, a performance through a real bridge, pictures of it.
 
-Blender 4.3 comes from Debian trixie in a folder of its own and runs under a virtual display. Where that cannot be, the reason is
+Blender 4.3 comes from Debian trixie (5.2 LTS from sid) in a folder of its own and runs under a virtual display. Where that cannot be, the reason is
 said and nothing fails. The pictures go to ``docs/pictures``.
 """
 
@@ -21,7 +21,7 @@ sys.path[:0] = [str(ROOT), str(Path(__file__).resolve().parent)]
 
 from bridge_server.cli.launch import launch  # noqa: E402
 from shared.errors import UnderstudyError  # noqa: E402
-from trixie import DISPLAY_SIZE, CannotRun, chroot, display, screenshot  # noqa: E402
+from trixie import DISPLAY_SIZE, SUITES, CannotRun, blender, chroot, display, screenshot  # noqa: E402
 
 STAGE: Final = "understudy-ui"
 SECONDS: Final = 900.0
@@ -34,11 +34,6 @@ def build(target: Path) -> Path:
     if done.returncode or not zips:
         raise CannotRun(f"the extension was not built: {(done.stderr or done.stdout).strip()[-300:]}")
     return Path(shutil.copy(zips[-1], target / "understudy.zip"))
-
-
-def _blender(root: Path, environment: dict[str, str], *arguments: str) -> list[str]:
-    variables = [f"{k}={v}" for k, v in environment.items()]
-    return ["chroot", str(root), "env", *variables, "timeout", "-s", "KILL", str(int(SECONDS)), "blender", *arguments]
 
 
 def drive(root: Path, pictures: Path, generator: str) -> list[Path]:
@@ -59,7 +54,7 @@ def drive(root: Path, pictures: Path, generator: str) -> list[Path]:
     try:
         with display() as environment:
             environment |= {"HOME": f"/{STAGE}/home", "UNDERSTUDY_STATE_DIR": f"/{STAGE}/state"}
-            install = _blender(root, environment, "--factory-startup", "--command", "extension", "install-file",
+            install = blender(root, environment, "--factory-startup", "--command", "extension", "install-file",
                                "-r", "user_default", "-e", f"/{STAGE}/understudy.zip")
             done = subprocess.run(install, capture_output=True, text=True)
             if done.returncode:
@@ -67,7 +62,7 @@ def drive(root: Path, pictures: Path, generator: str) -> list[Path]:
             width, height = DISPLAY_SIZE
             with open(stage / "blender.log", "w") as log:
                 process = subprocess.Popen(
-                    _blender(root, environment, "--window-geometry", "0", "0", str(width), str(height),
+                    blender(root, environment, "--window-geometry", "0", "0", str(width), str(height),
                              "--python-exit-code", "3", "--python", f"/{STAGE}/ui_drive.py"), stdout=log, stderr=log)
                 while process.poll() is None:
                     # the script in Blender leaves a file where it wants a picture, and goes on when the file is gone
@@ -95,12 +90,14 @@ def main() -> int:
     """:returns: the exit code; 0 with a reason where there can be no pictures."""
     parser = argparse.ArgumentParser(prog="tools/dev.py ui", description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--out", type=Path, default=ROOT / "docs/pictures", help="folder for the pictures")
+    parser.add_argument("--suite", default=os.environ.get("BLENDER_SUITE") or "trixie", choices=sorted(SUITES),
+                        help="Debian's suite whose Blender it is: trixie has 4.3, sid 5.2 LTS")
     parser.add_argument("--generator", default=os.environ.get("GENERATOR", ""), help="another motion generator")
     parser.add_argument("--strict", action="store_true", help="fail where pictures cannot be taken")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     try:
-        for picture in drive(chroot(), options.out, options.generator):
+        for picture in drive(chroot(options.suite), options.out, options.generator):
             print(picture)
     except (CannotRun, UnderstudyError) as reason:
         print(f"Skipped: {reason}")

@@ -15,7 +15,7 @@ from .conftest import ROOT
 
 INSTALL = """
 import bpy, os, sys
-assert bpy.ops.extensions.package_install_files(filepath=sys.argv[1], repo='user_default', enable_on_install=True) == {'FINISHED'}
+assert bpy.ops.extensions.package_install_files(filepath=sys.argv[-1], repo='user_default', enable_on_install=True) == {'FINISHED'}
 name = 'bl_ext.user_default.understudy'
 addon = bpy.context.preferences.addons[name]
 assert addon.preferences.auto_start
@@ -50,7 +50,9 @@ def run(script: str, tmp_path: Path, *arguments: str) -> str:
                    "UNDERSTUDY_STATE_DIR": str(tmp_path / "state")}
     for name in ("PYTHONPATH", "UNDERSTUDY_BRIDGE_PYTHON"):
         environment.pop(name, None)
-    done = subprocess.run([sys.executable, "-c", script, *arguments], cwd=tmp_path, env=environment, text=True,
+    program = bpy.app.binary_path  # empty in the wheel
+    start = [program, "-b", "--python-exit-code", "1", "--python-expr"] if program else [sys.executable, "-c"]
+    done = subprocess.run([*start, script, *(["--"] if program else []), *arguments], cwd=tmp_path, env=environment, text=True,
                           capture_output=True, timeout=120, check=False)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     return done.stdout
