@@ -35,7 +35,7 @@ MOTION_REQUEST_SCHEMA: Final[dict[str, Any]] = {
         "audio_guidance": {"type": "number", "minimum": 0, "maximum": 20},
         "temperature": {"type": "number", "minimum": 0, "maximum": 5},
         "amplitude": _SCALE, "tempo": _SCALE, "energy": _SCALE,
-        "in_place": {"type": "boolean"}, "face": {"type": "boolean"},
+        "in_place": {"type": "boolean"}, "face": {"type": "boolean"}, "keep_time": {"type": "boolean"},
         "audio_name": {"type": "string", "maxLength": 500},
         "transcript": {"type": "string", "maxLength": 100_000}, "face_settings": {"type": "object"},
     },
@@ -54,6 +54,7 @@ class MotionRequest:
     :ivar audio_guidance: the same for the speech.
     :ivar amplitude: gesture size, 1 as generated.
     :ivar in_place: keep the pelvis over its starting point.
+    :ivar keep_time: lead strokes to syllables where speech alone drives the body.
     :ivar transcript: what is said, if known: the lips then follow the words.
     :ivar face_settings: emotion, gaze, strengths and corrected words.
     :ivar audio: (N,) uint8, the bytes of an audio file, or None.
@@ -72,6 +73,7 @@ class MotionRequest:
     tempo: float = 1.0
     energy: float = 1.0
     in_place: bool = False
+    keep_time: bool = True
     face: bool = True
     audio_name: str = ""
     transcript: str = ""

@@ -50,6 +50,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--audio-guidance", type=float, default=1.5)
     parser.add_argument("--temperature", type=float, default=1.0)
     parser.add_argument("--in-place", action="store_true", help="keep the pelvis over its starting point")
+    parser.add_argument("--no-keep-time", action="store_true", help="leave strokes where they fall instead of leading them to syllables")
     parser.add_argument("--no-face", action="store_true")
     parser.add_argument("--keep-bridge", action="store_true", help="leave a bridge that was started for this running")
     parser.add_argument("--no-start", action="store_true", help="fail when no bridge is running, rather than start one")

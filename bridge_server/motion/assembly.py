@@ -26,6 +26,7 @@ from .attributes import scale_energy, scale_gestures
 from .cleanup import Before, calm, clean, soles
 from .features import PartFeatures
 from .layering import lay_over
+from .rhythm import HOLD, Rhythm, bend, retime, upper_speed
 from .tokenizer import DOWN_RATE, Tokenizer
 
 __all__ = ["Assembler", "FineLayer"]
@@ -56,6 +57,7 @@ class Assembler:
     """Makes one performance, stretch by stretch.
 
     :ivar rate: frames per second of what it gives (30, times the tempo). :ivar frames: how many there will be.
+    :ivar rhythm: the syllables to keep time with, or None.
     """
 
     tokenizer: Tokenizer
@@ -66,6 +68,7 @@ class Assembler:
     seed: int = 0
     amplitude: float = 1.0
     energy: float = 1.0
+    rhythm: Rhythm | None = None
 
     def __post_init__(self) -> None:
         self.rotations = rot.identity(self.frames, JOINT_COUNT)
@@ -76,10 +79,13 @@ class Assembler:
         # heading (radians) and place (metres) of the path before clean-up, which the next stretch goes on from
         self._yaw = np.zeros(self.frames)
         self._raw = np.zeros((self.frames, 3))
+        self._speed = np.zeros(0)
 
     def add(self, tokens: Tensor, last: bool) -> int:
         """Take the tokens (n, G, L) drawn so far, all of them final, and return how many frames are."""
-        certain = self.frames if last else min(self.frames, DOWN_RATE * max(0, len(tokens) - _AHEAD))
+        certain = decoded = self.frames if last else min(self.frames, DOWN_RATE * max(0, len(tokens) - _AHEAD))
+        if self.rhythm is not None and not last:
+            certain = max(0, decoded - HOLD)
         if certain <= self.done:
             return self.done
         known = self._read(tokens)
@@ -92,6 +98,8 @@ class Assembler:
         inner = slice(self.done - first, certain - first)
         self._yaw[new], self._raw[new], self.contacts[new] = headings[inner], translation[inner], contacts[inner]
         body, translation = calm(body, translation)
+        if self.rhythm is not None:
+            body = self._timed(body, first, decoded, self.rhythm)
         for layer in self.layers:
             a, b = max(layer.first, first), min(layer.first + len(layer.weight), known)
             if a < b:
@@ -105,6 +113,15 @@ class Assembler:
         self.rotations[new], self.translation[new] = self._joined(rotations, translation, inner)
         self.done = certain
         return certain
+
+    def _timed(self, body: np.ndarray, first: int, decoded: int, rhythm: Rhythm) -> np.ndarray:
+        """The stretch with the ends of its strokes on syllables. Frames under ``decoded`` are what they will stay."""
+        a = len(self._speed)
+        before = body[a - first - 1] if a > first else None
+        self._speed = np.concatenate((self._speed, upper_speed(body[a - first:decoded - first], before)))
+        source = retime(self._speed, rhythm, decoded == self.frames)[first:] - first
+        rest = np.arange(len(source), len(body))
+        return bend(body, np.concatenate((np.maximum(source, 0), rest)))
 
     def motion(self, start: int, stop: int) -> Motion:
         """Frames that are final."""
