@@ -16,6 +16,12 @@ from .settings import film_of, picture_of
 
 __all__ = ["CLASSES"]
 
+_REASONS = [
+    ("SELF", "Shows me", "You are the person in the picture"),
+    ("CONSENT", "Is used with consent", "The person in it has agreed to this use"),
+    ("LICENCE", "Is free to use", "Its licence allows this use, and no person's rights are in the way"),
+    ("FICTION", "Shows nobody real", "It was drawn, rendered or generated"),
+]
 _PICTURES = "*.jpg;*.jpeg;*.png;*.webp;*.tif;*.tiff;*.bmp"
 
 
@@ -80,12 +86,7 @@ class UNDERSTUDY_OT_film_permit(_OfPicture, bpy.types.Operator):
     bl_label = "State Permission"
     bl_options = {"REGISTER", "UNDO"}
 
-    kind: EnumProperty(name="The picture", items=[
-        ("SELF", "Shows me", "You are the person in the picture"),
-        ("CONSENT", "Is used with consent", "The person in it has agreed to this use"),
-        ("LICENCE", "Is free to use", "Its licence allows this use, and no person's rights are in the way"),
-        ("FICTION", "Shows nobody real", "It was drawn, rendered or generated"),
-    ])
+    kind: EnumProperty(name="The picture", items=_REASONS)
     words: StringProperty(name="In Your Words", description="Name, date, licence or contract: what you would show if asked")
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
@@ -105,7 +106,7 @@ class UNDERSTUDY_OT_film_permit(_OfPicture, bpy.types.Operator):
         """Keep the statement with the picture, as the file is now."""
         character = cast.active(context)
         image = film_of(character).photo
-        said = type(self).bl_rna.properties["kind"].enum_items[self.kind].name
+        said = next(name for key, name, _ in _REASONS if key == self.kind)
         try:
             digest = picture.digest_of(image)
         except UnderstudyError as error:

@@ -17,10 +17,10 @@ def show(picture: np.ndarray) -> None:
     global _collection, _shown
     if bpy.app.background or picture is _shown:
         return
-    import bpy.utils.previews
+    from bpy.utils import previews
 
     if _collection is None:
-        _collection = bpy.utils.previews.new()
+        _collection = previews.new()
     _shown = picture
     # the icon is a square; the picture keeps its proportions in it
     side = max(picture.shape[:2])
@@ -44,7 +44,7 @@ def clear() -> None:
     """Forget the picture."""
     global _collection, _shown
     if _collection is not None:
-        import bpy.utils.previews
+        from bpy.utils import previews
 
-        bpy.utils.previews.remove(_collection)
+        previews.remove(_collection)
     _collection = _shown = None

@@ -29,6 +29,8 @@ SPANS = [
     ("TAKE", "Take", "The frames of the shown take; without one, the scene's"), ("SCENE", "Scene", "The scene's frames"),
     ("FRAMES", "Frames", "From one frame to another"),
 ]
+# from 4.5 on a path that may begin with // has to say so
+_RELATIVE = {"PATH_SUPPORTS_BLEND_RELATIVE"} if "is_path_supports_blend_relative" in bpy.types.Property.bl_rna.properties else set()
 LANDINGS = [
     ("SEQUENCER", "Sequencer", "Lay the film into the sequencer on its frames, with the sound"),
     ("PLANE", "Plane", "Show the film on a plane beside the character"),
@@ -71,7 +73,7 @@ class FilmSettings(bpy.types.PropertyGroup):
     mark: BoolProperty(name="Visible Mark", description="Write into the picture that it was generated")
     landing: EnumProperty(name="Result", items=LANDINGS)
     folder: StringProperty(
-        name="Folder", subtype="DIR_PATH", default="//films/", description="Where films are written; // is beside the .blend file")
+        name="Folder", subtype="DIR_PATH", default="//films/", options=_RELATIVE, description="Where films are written; // is beside the .blend file")
     again_first: IntProperty(name="From", default=1, description="First frame of the stretch that is filmed again")
     again_last: IntProperty(name="To", default=50, description="Last frame of the stretch that is filmed again")
     made_path: StringProperty(options={"HIDDEN"})
