@@ -22,7 +22,7 @@ __all__ = ["BRIDGE_ENV", "ROOT", "SetupError", "blender_env", "bridge_python", "
 ROOT: Final = Path(__file__).resolve().parent.parent
 BRIDGE_ENV: Final = ROOT / ".venv"
 CONSTRAINTS: Final = ROOT / "constraints.txt"
-EXTRAS: Final = ("text", "face", "film", "metrics", "dev")
+EXTRAS: Final = ("text", "face", "film", "video", "credentials", "encoders", "metrics", "dev")
 TORCH: Final = "torch==2.13.0"
 TORCH_INDEX: Final = "UNDERSTUDY_TORCH_INDEX"
 """Environment variable with the address of a package index for torch alone, such as PyTorch's own for the CPU or for CUDA."""
