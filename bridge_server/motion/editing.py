@@ -21,7 +21,7 @@ from shared.skeleton import JOINT_COUNT, PART_JOINTS
 from . import features
 from .tokenizer import DOWN_RATE, Tokenizer
 
-__all__ = ["extended", "held_ends", "insert", "known_tokens", "lead_to_locks", "snap_locks"]
+__all__ = ["extended", "held_ends", "insert", "known_tokens", "lead_to_locks", "misfit", "snap_locks"]
 
 _FPS: Final = 30.0
 _FADE_SECONDS: Final = 0.4
@@ -142,6 +142,26 @@ def insert(base: Motion, new: Motion, ranges: list[Range]) -> Motion:
         before = max(a - 1, 0)
         out.rotations[a:b] = rot.continuous(out.rotations[before:b])[a - before:]
     return out
+
+
+def misfit(base: Motion, new: Motion, ranges: list[Range]) -> float:
+    """How far ``new`` would have to be bent to fit into the ranges: metres, radians and poses at the edges, in one number.
+
+    A way to the wrong place by a metre counts as one that turns the body wrongly by two radians, or each joint by one.
+    """
+    total = 0.0
+    for r in ranges:
+        a, b = max(1, round(r.start * base.fps)) - 1, min(len(base) - 1, round(r.end * base.fps))
+        ways = []
+        for m in (base, new):
+            facing = rot.yaw_quat(-features.heading_of(m.rotations[a:a + 1, 0].astype(np.float64))[0])
+            turn = rot.mul(rot.conjugate(m.rotations[a, 0].astype(np.float64)), m.rotations[b, 0].astype(np.float64))
+            ways.append((rot.rotate(facing, (m.translation[b] - m.translation[a]).astype(np.float64)), turn))
+        (place, turn), (other_place, other_turn) = ways
+        poses = [rot.angle_between(new.rotations[f, 1:].astype(np.float64), base.rotations[f, 1:].astype(np.float64))[:21].mean()
+                 for f in (a, b)]
+        total += float(np.linalg.norm(place - other_place) + 0.5 * rot.angle_between(turn, other_turn) + sum(poses))
+    return total
 
 
 def _portion(turn: np.ndarray, weight: np.ndarray) -> np.ndarray:
