@@ -31,7 +31,7 @@ from . import features
 from .assembly import Assembler, FineLayer
 from .attributes import stay_in_place
 from .audio_branch import AUDIO_RATE
-from .editing import extended, held_ends, insert, known_tokens, snap_locks
+from .editing import extended, held_ends, insert, known_tokens, misfit, snap_locks
 from .generator import Chunk, Description, Report
 from .layering import ease_window
 from .rhythm import Rhythm, syllable_onsets
@@ -45,6 +45,9 @@ __all__ = ["VersaGenerator"]
 _FPS: Final = 30.0
 _ROWS: Final = 8
 _SLOWEST: Final = 0.25
+_TRIES: Final = 4
+_NEXT_TRY: Final = 7919
+"""Ways drawn between two poses, and what their seeds differ by."""
 _STAGES: Final = {"face": 0.08, "parts": 0.15, "body": 1.0}
 """The fraction of the job that is done when each stage ends."""
 
@@ -200,8 +203,15 @@ class VersaGenerator:
         directions = timeline.check(request.directions, length / request.fps)
         shift = front / request.fps
         heard = audio if audio is None or not front else Audio(np.pad(audio.samples, (round(shift * audio.rate), 0)), audio.rate)
-        new = self._body(request, [replace(d, start=d.start + shift, end=d.end + shift) for d in directions], base.duration, heard, report,
-                         _Held(base, ranges, locks, edit.kind == "between"))
+        moved = [replace(d, start=d.start + shift, end=d.end + shift) for d in directions]
+        held = _Held(base, ranges, locks, edit.kind == "between")
+        tries = _TRIES if held.undirected else 1
+        found: list[Motion] = []
+        for n in range(tries):
+            # of several ways between poses the one is taken that has to be bent least to meet them
+            found.append(self._body(replace(request, seed=request.seed + n * _NEXT_TRY), moved, base.duration, heard,
+                                    lambda stage, fraction, n=n: report(stage, (n + fraction) / tries), held))
+        new = min(found, key=lambda m: misfit(base, m, ranges))
         motion = snap_locks(insert(base, new, ranges), base, locks, ranges).slice(front, front + length)
         ranges = [replace(r, start=r.start - shift, end=r.end - shift) for r in ranges]
         before, face_before = motion.rotations.copy(), motion.face
