@@ -6,8 +6,8 @@ input: ``{"address", "identity", "performer": "module:attribute", "options": {�
 the bridge's inner ROUTER under that identity, which nobody else knows. Standard input stays open as long
 as the bridge lives; its end is the end of the worker, however the bridge ended.
 
-To the bridge: ``[b"state", JSON]`` (loading, ready, failed, unloaded), ``[b"facts", JSON]`` (what else it can do), ``[b"job", header, buffer, …]`` (a message for
-the client as in :mod:`shared.wire`). From the bridge: ``[b"job", header, buffer, …]``, ``[b"cancel", id]``,
+To the bridge: ``[b"state", JSON]`` (loading, ready, failed, unloaded), ``[b"facts", JSON]`` (what else it can do),
+``[b"job", header, buffer, …]`` (a message for the client as in :mod:`shared.wire`). From the bridge: ``[b"job", header, buffer, …]``, ``[b"cancel", id]``,
 ``[b"unload"]``, ``[b"stop"]``.
 
 Two threads: the main one runs the model, the other one owns the socket, so that a cancel arrives while the model is
@@ -258,7 +258,8 @@ class Worker:
             # outside the handler, where the failed attempt's tensors are no longer held by its traceback
             if not (again and self._performer.shrink(MemoryError(detail))):
                 break
-            self._message(Message("progress", message.id, {"stage": "again with less memory", "fraction": 0.0, "eta": None}))
+            smaller = {"stage": "again with less memory", "fraction": 0.0, "eta": None}
+            self._message(Message("progress", message.id, smaller))
         raise self._performer.too_little_memory(message, detail)
 
     def _attempt(self, message: Message) -> Message:

@@ -158,6 +158,16 @@ class Estimating(Greedy):
         return int(seconds * psutil.virtual_memory().available / 6)
 
 
+class Echo(Walker):
+    """Gives back the take that it is to edit, so that only the way there and back is left."""
+
+    def perform(
+        self, request: MotionRequest, audio: Audio | None, report: Report, chunk: Chunk | None = None
+    ) -> Motion:
+        assert request.edit is not None
+        return request.edit.base
+
+
 class NotANumber(Walker):
     """Gives a motion with a hole."""
 
