@@ -46,6 +46,7 @@ class DirectionItem(bpy.types.PropertyGroup):
     seed: IntProperty(name="Seed", min=0, description="Another seed gives another performance of the same words")
     enabled: BoolProperty(name="Enabled", default=True, description="Perform this direction", update=_refresh)
     selected: BoolProperty(name="Selected", update=_refresh)
+    reason: StringProperty(name="Reason", description="Why this direction was suggested; empty for your own")
     colour: FloatVectorProperty(
         name="Colour", subtype="COLOR", size=3, min=0.0, max=1.0, default=COLOURS["full"], update=_refresh)
 
@@ -208,7 +209,7 @@ class UNDERSTUDY_UL_directions(bpy.types.UIList):
         swatch = row.row(align=True)
         swatch.ui_units_x = 0.6
         swatch.prop(item, "colour", text="")
-        row.prop(item, "text", text="", emboss=False)
+        row.prop(item, "text", text="", emboss=False, icon="OUTLINER_OB_LIGHT" if item.reason else "NONE")
         times = row.row(align=True)
         times.ui_units_x = 3.4
         times.alignment = "RIGHT"

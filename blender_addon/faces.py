@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The faces of a character: shape key blocks of the meshes that its armature moves."""
 
+from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 import bpy
@@ -9,9 +11,11 @@ from . import compat
 from .core.channels import Channel, escaped
 from .core.rigs.face_shapes import FaceMap, bones_needed, recognise
 from .core.rigs.mapping import Mapping
+from .core.rigs.shape_presets import applied, parse
+from .shared.errors import UnderstudyError
 from .shared.motion import Motion
 
-__all__ = ["bones_wanted", "driven_keys", "face_channels", "face_of", "key_of", "meshes_of"]
+__all__ = ["bones_wanted", "driven_keys", "face_channels", "face_of", "key_of", "meshes_of", "own_shapes", "shape_names"]
 
 
 def meshes_of(character: Any) -> list[Any]:
@@ -33,7 +37,8 @@ def driven_keys(character: Any) -> list[tuple[Any, FaceMap]]:
         key = mesh.data.shape_keys
         if key is None or key in found or key.library is not None:
             continue
-        shapes = recognise(block.name for block in key.key_blocks[1:])
+        names = [block.name for block in key.key_blocks[1:]]
+        shapes = _with_own(character, recognise(names), names)
         if shapes.drivers or shapes.visemes:
             found[key] = shapes
     return list(found.items())
@@ -44,11 +49,37 @@ def key_of(uid: int) -> Any:
     return next((key for key in bpy.data.shape_keys if compat.session_uid(key) == uid), None)
 
 
-def face_of(character: Any) -> FaceMap:
-    """What the shapes of all the character's meshes together can show."""
+def shape_names(character: Any) -> list[str]:
+    """The shapes of all the character's meshes, each once."""
     names = [block.name for mesh in meshes_of(character) if mesh.data.shape_keys is not None
              for block in mesh.data.shape_keys.key_blocks[1:]]
-    return recognise(dict.fromkeys(names))
+    return list(dict.fromkeys(names))
+
+
+def own_shapes(character: Any) -> tuple[dict[str, str], dict[str, float]]:
+    """The artist's own drivers and strengths by shape; entries that cannot be read are left out."""
+    own, strengths = {}, {}
+    for item in character.understudy_face.shapes:
+        try:
+            parse(item.drivers)
+        except UnderstudyError:
+            continue
+        own[item.name], strengths[item.name] = item.drivers, item.strength
+    return own, strengths
+
+
+def _with_own(character: Any, recognised: FaceMap, names: Iterable[str]) -> FaceMap:
+    """A map with what the artist has changed in it."""
+    own, strengths = own_shapes(character)
+    if not own:
+        return recognised
+    return replace(applied(recognised, own, names), strengths=strengths)
+
+
+def face_of(character: Any, *, own: bool = True) -> FaceMap:
+    """What the shapes of all the character's meshes together can show; as recognised without ``own``."""
+    names = shape_names(character)
+    return _with_own(character, recognise(names), names) if own else recognise(names)
 
 
 def bones_wanted(character: Any, mapping: Mapping) -> tuple[bool, bool]:
@@ -60,4 +91,4 @@ def bones_wanted(character: Any, mapping: Mapping) -> tuple[bool, bool]:
 def face_channels(shapes: FaceMap, motion: Motion) -> list[Channel]:
     """Curves for one shape key block."""
     return [Channel(f'key_blocks["{escaped(name)}"].value', 0, "Face", values)
-            for name, values in shapes.values(motion.face).items()]
+            for name, values in shapes.values(motion.face, shapes.strengths or 1.0).items()]

@@ -8,6 +8,7 @@ import bpy
 
 from . import cast, compat, connection, directions, exports, performance, session, speech
 from .bone_map import UNDERSTUDY_PT_bone_map
+from .face import hearing
 
 __all__ = ["CLASSES"]
 
@@ -63,7 +64,10 @@ class UNDERSTUDY_PT_speech(_OfCharacter, bpy.types.Panel):
 
     def draw(self, context: bpy.types.Context) -> None:
         """See :func:`.speech.draw`."""
-        speech.draw(self.layout, context, cast.active(context))
+        character = cast.active(context)
+        speech.draw(self.layout, context, character)
+        if character.understudy.sound_source != "NONE":
+            hearing.draw_transcript(self.layout, context, character)
 
 
 class UNDERSTUDY_PT_directions(_OfCharacter, bpy.types.Panel):
@@ -73,7 +77,9 @@ class UNDERSTUDY_PT_directions(_OfCharacter, bpy.types.Panel):
 
     def draw(self, context: bpy.types.Context) -> None:
         """See :func:`.directions.draw`."""
-        directions.draw(self.layout, context, cast.active(context))
+        character = cast.active(context)
+        directions.draw(self.layout, context, character)
+        hearing.draw_suggestion(self.layout, context, character)
 
 
 class UNDERSTUDY_PT_performance(_OfCharacter, bpy.types.Panel):

@@ -8,7 +8,7 @@ from bpy.app.handlers import persistent
 
 from . import bone_map, cast, commands, connection, direction_io, directions, exports, imports, lock_ops, locks, log, overlay
 from . import overlay_mouse, overlay_ops, panels, performance, preferences, properties, regenerate, session, speech, takes, unfinished
-from . import film
+from . import face, film
 
 __all__ = ["CLASSES", "register", "unregister"]
 
@@ -31,6 +31,7 @@ CLASSES: tuple[Any, ...] = (
     *overlay_mouse.CLASSES,
     *overlay_ops.CLASSES,
     *panels.CLASSES,
+    *face.CLASSES,
     *film.CLASSES,
 )
 
@@ -48,7 +49,7 @@ def _add_keys() -> None:
     if config is None:  # in the background
         return
     keymap = config.keymaps.new(name="Dopesheet", space_type="DOPESHEET_EDITOR")
-    for operator, key, value, modifiers, values in overlay_ops.KEYS:
+    for operator, key, value, modifiers, values in (*overlay_ops.KEYS, *face.KEYS):
         item = keymap.keymap_items.new(operator, key, value, **modifiers)
         for name, content in values.items():
             setattr(item.properties, name, content)
@@ -90,6 +91,7 @@ def register() -> None:
     locks.add_handlers()
     _add_keys()
     overlay.add_handler()
+    face.start()
     film.start()
     commands.register_command()
 
@@ -99,6 +101,7 @@ def unregister() -> None:
     session.shutdown()
     commands.unregister_command()
     film.stop()
+    face.stop()
     overlay.remove_handler()
     locks.remove_handlers()
     unfinished.remove_handlers()

@@ -26,12 +26,13 @@ from .shared.skeleton import JOINT_INDEX, PART_JOINTS
 __all__ = ["Stretch", "joints_of_bones", "locked_frames", "splice", "splice_steps"]
 
 REACH_SECONDS = 0.5
-_FACE_PARTS = ("full", "upper", "head")
+_FACE_PARTS = ("full", "upper", "head", "face")
+_FACE_JOINTS = frozenset(JOINT_INDEX[name] for name in ("jaw", "left_eye", "right_eye"))
 
 
 @dataclass(frozen=True)
 class Stretch:
-    """Samples ``first`` up to (not with) ``end`` of a take, and the body part that is new there."""
+    """Samples ``first`` up to (not with) ``end`` of a take, and the body part that is new there; ``face`` is the face alone."""
 
     first: int
     end: int
@@ -56,6 +57,8 @@ def _shows(channel: Channel, bones: dict[str, frozenset[int]], stretch: Stretch)
     """Whether a channel is new in a stretch."""
     if channel.data_path.startswith("key_blocks"):
         return stretch.part in _FACE_PARTS
+    if stretch.part == "face":
+        return bool(bones.get(channel.group, frozenset()) & _FACE_JOINTS)
     if stretch.part == "full":
         return channel.group != "Rig Settings"
     if not channel.data_path.startswith("pose.bones"):

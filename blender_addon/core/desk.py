@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 from ..shared.errors import UnderstudyError
+from ..shared.face_requests import FaceRequest, Heard, SpeechRequest
 from ..shared.films import FilmOrder, preview_of
 from ..shared.motion import Motion
 from ..shared.protocol import Message, new_id
@@ -38,11 +39,11 @@ class Job:
     :ivar eta: seconds left as the bridge estimates, or None.
     :ivar final_frames: how many frames from the start are final already.
     :ivar parts: these frames, as they came, one after the other.
-    :ivar motion: the performance; :ivar film: of a film, what came back of it.
+    :ivar motion: the performance; :ivar film: of a film, what came back of it; :ivar heard: words and suggestions.
     :ivar preview: of a film, number and picture (H, W, 3) of the frame that was drawn last.
     """
 
-    request: MotionRequest | FilmOrder
+    request: MotionRequest | FaceRequest | SpeechRequest | FilmOrder
     owner: object = None
     id: str = field(default_factory=new_id)
     state: JobState = "waiting"
@@ -53,6 +54,7 @@ class Job:
     parts: list[Motion] = field(default_factory=list)
     motion: Motion | None = None
     film: Any = None
+    heard: Heard | None = None
     preview: Any = None
     error: UnderstudyError | None = None
     began: float = field(default_factory=time.monotonic)
@@ -80,7 +82,7 @@ class Desk:
         self.link = link
         self.jobs: dict[str, Job] = {}
 
-    def submit(self, request: MotionRequest | FilmOrder, owner: object = None) -> Job:
+    def submit(self, request: MotionRequest | FaceRequest | SpeechRequest | FilmOrder, owner: object = None) -> Job:
         """Take a request; it is sent as soon as the bridge is there.
 
         :raises UnderstudyError: ``direction_invalid`` or ``request_too_large``, before anything is started.
@@ -195,6 +197,8 @@ class Desk:
             try:
                 if isinstance(job.request, FilmOrder):
                     job.film = job.request.read_result(message)
+                elif isinstance(job.request, SpeechRequest):
+                    job.heard = job.request.read(message)
                 else:
                     job.motion = motion_from_message(message)
             except UnderstudyError as error:

@@ -17,6 +17,7 @@ import threading
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import zmq
@@ -27,12 +28,23 @@ if __name__ == "__main__":
 from shared import rotations as rot
 from shared.errors import UnderstudyError
 from shared.face_curves import ARKIT
+from shared.face_requests import FaceRequest, Heard, SpeechRequest, Suggestion
 from shared.motion import Motion
 from shared.protocol import Message, error_message
 from shared.requests import MotionRequest, motion_to_buffers
 from shared.skeleton import JOINT_INDEX, PART_JOINTS
+from shared.speech import Phone, Word, to_json
 from shared.state import BridgeRecord, lock_file, write_record
+from shared.timeline import Direction
 from shared.wire import decode, encode
+
+
+WORDS = [
+    Word(0.1, 0.5, "hello", (Phone(0.1, 0.2, "HH"), Phone(0.2, 0.3, "AH"), Phone(0.3, 0.4, "L"), Phone(0.4, 0.5, "OW"))),
+    Word(0.5, 1.0, "world", (Phone(0.5, 0.7, "W"), Phone(0.7, 0.9, "ER"), Phone(0.9, 1.0, "D"))),
+    Word(1.3, 1.8, "mama", (Phone(1.3, 1.4, "M"), Phone(1.4, 1.55, "AA"), Phone(1.55, 1.65, "M"), Phone(1.65, 1.8, "AH"))),
+]
+"""What the double hears in any speech."""
 
 
 def performance(request: MotionRequest) -> Motion:
@@ -52,6 +64,8 @@ def performance(request: MotionRequest) -> Motion:
     motion.face["mouthSmileLeft"] = np.full(len(t), 0.2, np.float32)
     motion.face["mouthSmileRight"] = np.full(len(t), 0.6, np.float32)
     motion.metadata = {"seed": request.seed, "model": "double"}
+    if request.audio is not None:
+        motion.metadata["words"] = to_json(request.face_settings.words or WORDS)
     motion.rotations = motion.rotations.astype(np.float32)
     return motion
 
@@ -63,6 +77,10 @@ def edited(request: MotionRequest) -> Motion:
     count = max(len(edit.base), round((request.duration or 0.0) * request.fps))
     base = edit.base.take(np.minimum(np.arange(count), len(edit.base) - 1))
     rotations, translation = base.rotations.copy(), base.translation.copy()
+    locked = sorted({f for lock in edit.locks if 0 < (f := round(lock.time * base.fps)) < len(edit.base)})
+    for f in locked:
+        # a locked frame is the artist's and stands alone; what is performed does not begin from it
+        rotations[f], translation[f] = rotations[f - 1], translation[f - 1]
     ranges = [(r.start, r.end, r.part) for r in edit.ranges]
     if count > len(edit.base):
         ranges.append((edit.base.duration - 0.3, count / request.fps, "full"))
@@ -80,6 +98,12 @@ def edited(request: MotionRequest) -> Motion:
             rotations[inside, joint] = rot.mul(turn, rotations[inside, joint])
         if part == "full":
             translation[inside, 1] += 0.1 * ramp
+    for f in locked:
+        # like the real one it leads to the locked poses and away from them
+        weight = np.clip(1 - np.abs(np.arange(count) - f) / (0.5 * base.fps), 0, 1)
+        weight = weight * weight * (3 - 2 * weight)
+        rotations = rot.slerp(rotations, np.broadcast_to(base.rotations[f], rotations.shape), weight[:, None])
+        translation = translation + weight[:, None] * (base.translation[f] - translation[f])
     changed = replace(base, rotations=rotations, translation=translation)
     changed.metadata = {"seed": request.seed, "model": "double"}
     return changed
@@ -94,7 +118,7 @@ class BridgeDouble:
         self.hold = threading.Event()
         """Cleared, a result waits after its chunk until this is set."""
         self.hold.set()
-        self.requests: list[MotionRequest] = []
+        self.requests: list[Any] = []
         self.seen: list[str] = []
         self.context = zmq.Context()
         self.router = self.context.socket(zmq.ROUTER)
@@ -155,6 +179,9 @@ class BridgeDouble:
             self._stop.set()
 
     def job(self, identity: bytes, message: Message) -> None:
+        if message.body["kind"] in ("speech", "face"):
+            self.of_face(identity, message)
+            return
         try:
             request = MotionRequest.from_message(message)
         except UnderstudyError as error:
@@ -180,6 +207,34 @@ class BridgeDouble:
             body, buffers = motion_to_buffers(motion)
             self.done[message.id] = Message("result", message.id, body, buffers)
             self.send(identity, self.done[message.id])
+
+
+    def of_face(self, identity: bytes, message: Message) -> None:
+        """Words of a speech, or a face made anew: the jaw at half in the ranges."""
+        self.send(identity, Message("accepted", message.id, {"position": 0}))
+        body: dict[str, object]
+        buffers: dict[str, np.ndarray] = {}
+        if self.behaviour == "refuse":
+            error = UnderstudyError("audio_unreadable", "The audio cannot be read.", "Try WAV.")
+            self.send(identity, error_message(message.id, error))
+            return
+        if message.body["kind"] == "speech":
+            asked = SpeechRequest.from_message(message)
+            self.requests.append(asked)
+            found = [Suggestion(Direction(0.5, 2.0, "a person waves", "upper"), "\u201chello\u201d has \u201chello\u201d.", "hello", 0.9)]
+            body = Heard(WORDS, "transcript", found if asked.suggest else []).to_json()
+        else:
+            request = FaceRequest.from_message(message)
+            self.requests.append(request)
+            motion = replace(request.base, face={k: v.copy() for k, v in request.base.face.items()})
+            for start, end in request.ranges:
+                motion.face["jawOpen"][round(start * motion.fps):round(end * motion.fps)] = 0.5
+            words = [Word(w.start, w.end, w.text, w.phones or (Phone(w.start, w.end, "AA"),))
+                     for w in request.face_settings.words or WORDS]
+            motion.metadata = {"seed": request.seed, "model": "double", "words": to_json(words)}
+            body, buffers = motion_to_buffers(motion)
+        self.done[message.id] = Message("result", message.id, body, buffers)
+        self.send(identity, self.done[message.id])
 
 
 def main() -> None:

@@ -98,7 +98,7 @@ class FaceMap:
     :ivar key: best naming convention, empty when nothing was recognised; :ivar label: for the panel.
     :ivar drivers: shape -> curve -> weight; :ivar visemes: shape -> Oculus viseme.
     :ivar score: 0 to 1, share of what a face is for that can be shown.
-    :ivar missing: part of :data:`REGIONS` -> sentence.
+    :ivar missing: part of :data:`REGIONS` -> sentence. :ivar strengths: shape -> factor, 1 where it names none.
     """
 
     key: str
@@ -107,6 +107,7 @@ class FaceMap:
     visemes: Mapping[str, str]
     score: float
     missing: Mapping[str, str] = field(default_factory=dict)
+    strengths: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def summary(self) -> str:

@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The panels of the face and of its words, in the sidebar of the 3D viewport."""
+
+from typing import Any
+
+import bpy
+
+from .. import cast
+from . import again
+
+__all__ = ["CLASSES"]
+
+
+class _OfCharacter:
+    bl_space_type = "VIEW_3D"
+    bl_region_type = "UI"
+    bl_category = "Understudy"
+    bl_parent_id = "UNDERSTUDY_PT_main"
+    bl_options = {"DEFAULT_CLOSED"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        """Shown once there is a character."""
+        return cast.active(context) is not None
+
+
+class UNDERSTUDY_PT_words(_OfCharacter, bpy.types.Panel):
+    """What is said, as a list."""
+
+    bl_label = "Words"
+
+    def draw(self, context: bpy.types.Context) -> None:
+        """See :func:`.again.draw_words`."""
+        again.draw_words(self.layout, context, cast.active(context))
+
+
+class UNDERSTUDY_PT_face(_OfCharacter, bpy.types.Panel):
+    """Emotion, gaze, strengths, shapes."""
+
+    bl_label = "Face"
+
+    def draw(self, context: bpy.types.Context) -> None:
+        """See :func:`.again.draw_face`."""
+        again.draw_face(self.layout, context, cast.active(context))
+
+
+CLASSES: tuple[Any, ...] = (UNDERSTUDY_PT_words, UNDERSTUDY_PT_face)
