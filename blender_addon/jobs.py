@@ -3,29 +3,25 @@
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import bpy
 
-from . import cast, compat, directions, gradual, locks, session, sound, speech, splice, staging, streaming, takes
+from . import cast, compat, directions, gradual, session, sound, speech, splice, staging, streaming, takes
 from .core.desk import Job
 from .shared import timeline
-from .shared.edits import Edit, Lock, Range
 from .shared.errors import UnderstudyError
 from .shared.motion import Motion
 from .shared.requests import MAX_SECONDS, MotionRequest
-from .shared.timeline import Direction
 
-__all__ = ["JOIN_SECONDS", "Performance", "begin", "begin_edit", "build_request"]
+__all__ = ["Performance", "begin", "build_request", "check_character", "ready", "request_facts", "submit"]
 
 _log = logging.getLogger("understudy.jobs")
 
-JOIN_SECONDS = 0.3
-"""Of a take that is lengthened, how much of its end is made anew."""
 
-
-def _check_character(character: Any) -> None:
+def check_character(character: Any) -> None:
+    """:raises UnderstudyError: where an armature cannot perform."""
     if character is None:
         raise UnderstudyError("character_missing", "No character is chosen.", "Pick an armature, or add a character.")
     if character.library is not None:
@@ -34,19 +30,20 @@ def _check_character(character: Any) -> None:
     cast.mapping_of(character).check()
 
 
-def build_request(context: bpy.types.Context, character: Any, start: float | None = None) -> MotionRequest:
+def build_request(context: bpy.types.Context, character: Any, start: float | None = None, *, bare: bool = False) -> MotionRequest:
     """What the character is asked to perform; nothing in the scene is changed.
 
     :param start: frame of the first sample, where it is not what the speech or the scene says.
+    :param bare: neither speech nor direction is needed.
     :raises UnderstudyError: with the first thing that is wrong.
     """
-    _check_character(character)
+    check_character(character)
     settings = character.understudy
     rate = cast.fps(context.scene)
     asked = timeline.check(directions.to_seconds(
         settings.directions, speech.origin(context, character) if start is None else start, rate))
     content, name, seconds = sound.read(context, character)
-    if content is None and not asked:
+    if content is None and not asked and not bare:
         raise UnderstudyError("audio_missing", "There is neither speech nor a direction to perform.",
                               "Choose the speech, or add a direction.")
     last = max((d.end for d in asked), default=0.0)
@@ -206,20 +203,23 @@ class Performance:
         session.tell(character, None if cancelled else job.error)
 
 
-def _ready(context: bpy.types.Context, character: Any) -> Any:
+def ready(context: bpy.types.Context, character: Any) -> Any:
+    """The character that is meant. :raises UnderstudyError: ``busy`` while it performs."""
     character = character or cast.active(context)
     if character is not None and session.job_of(character) is not None:
         raise UnderstudyError("busy", f"{character.name} is performing already.", "Wait for it, or cancel it first.")
     return character
 
 
-def _submit(request: MotionRequest, owner: Performance) -> Job:
+def submit(request: MotionRequest, owner: Performance) -> Job:
+    """Send a request, and go on until its result is on the rig."""
     job = session.desk().submit(request, owner)
     session.keep_pumping()
     return job
 
 
-def _facts(request: MotionRequest, start: float) -> dict[str, Any]:
+def request_facts(character: Any, request: MotionRequest, start: float) -> dict[str, Any]:
+    """What is kept with the take of where it came from."""
     return {"seed": request.seed, "directions": timeline.to_json(request.directions), "sound": request.audio_name,
             "start_frame": start, "fps": request.fps}
 
@@ -230,77 +230,11 @@ def begin(context: bpy.types.Context, character: Any = None, *, seeds: Sequence[
     :param seeds: perform with the first of these, and (with a window) with the others afterwards.
     :raises UnderstudyError: for anything that is wrong before the bridge is asked.
     """
-    character = _ready(context, character)
+    character = ready(context, character)
     request = build_request(context, character)
     if seeds:
         request.seed = seeds[0]
     session.tell(character, None)
     start = speech.origin(context, character)
-    return _submit(request, Performance(compat.session_uid(character), start, _facts(request, start), following=tuple(seeds[1:])))
-
-
-def begin_edit(context: bpy.types.Context, character: Any, ranges: Sequence[Range], *, loop: bool = False,
-               duration: float | None = None) -> Job:
-    """Ask for some of the shown take to be made anew.
-
-    :param ranges: seconds from the take's start, and parts; :param loop: make the end flow into the beginning.
-    :param duration: seconds of the result, where it is to be longer than the take.
-    :raises UnderstudyError: for anything that is wrong before the bridge is asked.
-    """
-    character = _ready(context, character)
-    _check_character(character)
-    take = takes.current(character)
-    base = takes.motion_of(take.action if take else None)
-    known = takes.facts_of(take.action)
-    start = float(known.get("start_frame", take.action.frame_start))
-    request = build_request(context, character, start)
-    if base.fps != request.fps:
-        base = base.resample(request.fps)
-    request.duration = max(duration or 0.0, base.duration)
-    request.directions = _clipped(request.directions, request.duration)
-    settings = character.understudy
-    held = _locks(character, take, base, start, ranges) if settings.keep_hand_set else []
-    request.edit = Edit(base, list(ranges), held, loop)
-    request.edit.check()
-    session.tell(character, None)
-    # a loop that is lengthened is none any more
-    looping = loop or bool(known.get("loop")) and request.duration <= base.duration
-    facts = {**_facts(request, start), "base": take.action.name, "loop": looping,
-             "ranges": [[r.start, r.end, r.part] for r in ranges]}
-    owner = Performance(compat.session_uid(character), start, facts, stretches=_stretches(base, request, ranges, loop),
-                        base_uid=compat.session_uid(take.action), keep_hand_set=settings.keep_hand_set)
-    return _submit(request, owner)
-
-
-def _clipped(asked: list[Direction], seconds: float) -> list[Direction]:
-    """Directions as far as they lie inside the take."""
-    return [replace(d, end=min(d.end, seconds)) for d in asked if d.start < seconds]
-
-
-def _stretches(base: Motion, request: MotionRequest, ranges: Sequence[Range], loop: bool) -> tuple[splice.Stretch, ...]:
-    """What the bridge will make anew, in samples; as :class:`.shared.edits.Edit` says."""
-    rate = base.fps
-    frames = max(len(base), round((request.duration or 0.0) * rate))
-    found = [splice.Stretch(max(0, round(r.start * rate)), min(round(r.end * rate), len(base)), r.part) for r in ranges]
-    if frames > len(base):
-        found.append(splice.Stretch(max(0, round((base.duration - JOIN_SECONDS) * rate)), frames))
-    if loop:
-        seconds = frames / rate
-        found.append(splice.Stretch(max(0, round((seconds - min(1.5, 0.4 * seconds)) * rate)), frames))
-    return tuple(found)
-
-
-def _locks(character: Any, take: Any, base: Motion, start: float, ranges: Sequence[Range]) -> list[Lock]:
-    """Hand-set poses inside the ranges, each for the smallest body part that holds its bones."""
-    bones = splice.joints_of_bones(cast.mapping_of(character))
-    frames: dict[int, set[int]] = {}
-    for path, found in splice.locked_frames(take.action, take.slot).items():
-        bone = path.split('"')[1] if path.startswith("pose.bones") else ""
-        for frame in found:
-            frames.setdefault(round(frame - start), set()).update(bones.get(bone, ()))
-    result = []
-    for n, joints in sorted(frames.items()):
-        inside = any(round(r.start * base.fps) <= n < round(r.end * base.fps) for r in ranges)
-        if inside and joints and 0 <= n < len(base):
-            result.append(Lock(n / base.fps, locks.part_of(joints)))
-    return result
+    return submit(request, Performance(compat.session_uid(character), start, request_facts(character, request, start),
+                                       following=tuple(seeds[1:])))

@@ -103,14 +103,17 @@ class _Scan:
         return sorted(runs(parts) + runs({f: "face" for f in self.face if f not in parts}), key=lambda x: x.first)
 
 
-def of(character: Any) -> list[Locked]:
-    """What is locked of the shown take, as far as it has been read; with a window it follows changes after a moment."""
+def of(character: Any, *, fresh: bool = False) -> list[Locked]:
+    """What is locked of the shown take, as far as it has been read; with a window it follows changes after a moment.
+
+    :param fresh: read it now.
+    """
     take = takes.current(character)
     if take is None or take.action is None:
         return []
     uid = compat.session_uid(take.action)
-    if uid not in _found or uid in _stale:
-        if bpy.app.background:
+    if fresh or uid not in _found or uid in _stale:
+        if fresh or bpy.app.background:
             _stale.discard(uid)
             scan = _Scan(character, take)
             scan.go_on(float("inf"))

@@ -56,14 +56,14 @@ class _OnTake(Performing):
 
 
 def _begin_range(context: bpy.types.Context, character: Any, start: float, end: float, part: str) -> Any:
-    from . import jobs
+    from . import editing
 
     first, last = _origin(takes.current(character))
     rate = cast.fps(context.scene)
     if end <= start or start >= last or end <= first:
         raise UnderstudyError("request_invalid", f"Frames {start:.0f} to {end:.0f} are not in the take, which has frames "
                               f"{first:.0f} to {last - 1:.0f}.", "Choose a range inside the take, or extend the take.")
-    return jobs.begin_edit(context, character, [Range((max(start, first) - first) / rate, (min(end, last) - first) / rate, part)])
+    return editing.begin_edit(context, character, [Range((max(start, first) - first) / rate, (min(end, last) - first) / rate, part)])
 
 
 class UNDERSTUDY_OT_perform_range(_OnTake, bpy.types.Operator):
@@ -111,9 +111,51 @@ class UNDERSTUDY_OT_loop_take(_OnTake, bpy.types.Operator):
 
     def begin(self, context: bpy.types.Context, character: Any) -> Any:
         """No range but the end."""
-        from . import jobs
+        from . import editing
 
-        return jobs.begin_edit(context, character, [], loop=True)
+        return editing.begin_edit(context, character, [], loop=True)
+
+
+class UNDERSTUDY_OT_perform_between(Performing, bpy.types.Operator):
+    """Perform the way from one key pose to the next, as a new take: from and to the preview range's ends, else the keys around the current frame"""
+
+    bl_idname = "understudy.perform_between"
+    bl_label = "In-Between"
+
+    first: FloatProperty(name="First Pose", default=-1e6, options={"SKIP_SAVE"}, description="Frame of the pose before; by default as found")
+    last: FloatProperty(name="Second Pose", default=-1e6, options={"SKIP_SAVE"}, description="Frame of the pose after")
+
+    @classmethod
+    def reason(cls, context: bpy.types.Context) -> str:
+        """A take, or an action of the artist's own."""
+        character = cast.active(context)
+        if character is None:
+            return cast.NO_CHARACTER
+        if session.job_of(character) is not None:
+            return f"{character.name} is performing already"
+        data = character.animation_data
+        if takes.current(character) is None and (data is None or data.action is None):
+            return "There are no key poses: key two, or press Perform first"
+        return ""
+
+    def begin(self, context: bpy.types.Context, character: Any) -> Any:
+        """Inside the shown take, or over the artist's own keys."""
+        from . import editing
+
+        given = self.first > -1e6 and self.last > -1e6
+        first, last = (round(self.first), round(self.last)) if given else editing.neighbours(context, character)
+        if last - first < 2:
+            raise UnderstudyError("request_invalid", f"No frame lies between frames {first} and {last}.", "Move the poses further apart.")
+        take = takes.current(character)
+        if take is None:
+            return editing.begin_between(context, character, first, last)
+        start, end = _origin(take)
+        rate = cast.fps(context.scene)
+        if first < start or last >= end:
+            raise UnderstudyError("request_invalid", f"Frames {first} to {last} are not in the take, which has frames {start:.0f} to "
+                                  f"{end - 1:.0f}.", "Choose poses inside the take, or extend the take.")
+        part = character.understudy.edit_part
+        return editing.begin_edit(context, character, [Range((first + 1 - start) / rate, (last - start) / rate, part)], kind="between")
 
 
 class UNDERSTUDY_OT_extend_take(_OnTake, bpy.types.Operator):
@@ -127,7 +169,7 @@ class UNDERSTUDY_OT_extend_take(_OnTake, bpy.types.Operator):
 
     def begin(self, context: bpy.types.Context, character: Any) -> Any:
         """What comes after the take's last frame."""
-        from . import jobs, sound
+        from . import editing, sound
 
         first, last = _origin(takes.current(character))
         rate = cast.fps(context.scene)
@@ -141,24 +183,28 @@ class UNDERSTUDY_OT_extend_take(_OnTake, bpy.types.Operator):
                                   "Lengthen a direction, or give the frame to which the take is to go.")
         length = (last - first) / rate
         # the last moments are made anew as well, so that the take does not stand still where it ended
-        begin = Range(max(0.0, length - jobs.JOIN_SECONDS), length)
-        return jobs.begin_edit(context, character, [begin], duration=(end - first) / rate)
+        begin = Range(max(0.0, length - editing.JOIN_SECONDS), length)
+        return editing.begin_edit(context, character, [begin], duration=(end - first) / rate)
 
 
 def draw(layout: Any, context: bpy.types.Context, character: Any) -> None:
     """The rows under the takes."""
     settings = character.understudy
     if not settings.takes:
+        if character.animation_data is not None and character.animation_data.action is not None:
+            layout.operator("understudy.perform_between", icon="IPO_EASE_IN_OUT")
         return
     row = layout.row(align=True)
     row.operator("understudy.perform_range", icon="FILE_REFRESH")
     row.prop(settings, "edit_part", text="")
     row = layout.row(align=True)
     row.operator("understudy.perform_strip", text="Direction")
+    row.operator("understudy.perform_between", text="Between")
     row.operator("understudy.extend_take", text="Extend")
     row.operator("understudy.loop_take", text="Loop")
 
 
 CLASSES = (
-    UNDERSTUDY_OT_perform_range, UNDERSTUDY_OT_perform_strip, UNDERSTUDY_OT_loop_take, UNDERSTUDY_OT_extend_take,
+    UNDERSTUDY_OT_perform_range, UNDERSTUDY_OT_perform_strip, UNDERSTUDY_OT_perform_between, UNDERSTUDY_OT_loop_take,
+    UNDERSTUDY_OT_extend_take,
 )

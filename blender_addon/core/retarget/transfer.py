@@ -21,7 +21,7 @@ from .plan import Plan, make_plan
 from .pose import Pose
 from .rig import RigRest
 
-__all__ = ["retarget"]
+__all__ = ["hips_middle", "retarget", "source_place"]
 
 _HIPS = [JOINT_INDEX["left_hip"], JOINT_INDEX["right_hip"]]
 _SOURCE_ANKLE = float(NEUTRAL_OFFSETS[[0, 1, 4, 7], 1].sum())
@@ -45,13 +45,17 @@ def _world_turns(motion: Motion) -> np.ndarray:
     return quat_to_z_up(kinematics.world_rotations(rot.normalise(motion.rotations.astype(np.float64))))
 
 
-def _place_hips(plan: Plan, pose: Pose, middle: np.ndarray) -> None:
-    """Move the whole pose so that the middle between the hip joints is at ``middle`` (T, 3)."""
+def hips_middle(plan: Plan, pose: Pose) -> np.ndarray:
+    """The middle between the hip joints (T, 3), character axes."""
     hips = [chain[0] for side in ("left", "right") if (chain := plan.of_slot(f"{side}_hip"))]
     if not hips:
         hips = plan.of_slot("pelvis")[:1]
-    now = np.mean([pose.head(k) for k in hips], axis=0)
-    pose.shift(middle - now)
+    return np.asarray(np.mean([pose.head(k) for k in hips], axis=0))
+
+
+def _place_hips(plan: Plan, pose: Pose, middle: np.ndarray) -> None:
+    """Move the whole pose so that the middle between the hip joints is at ``middle`` (T, 3)."""
+    pose.shift(middle - hips_middle(plan, pose))
 
 
 def _unstretch(plan: Plan, pose: Pose) -> None:
@@ -76,8 +80,8 @@ def _unstretch(plan: Plan, pose: Pose) -> None:
         pose.turn(chain, rot.from_two_vectors(now, now @ unstretch.T))
 
 
-def _target_middle(plan: Plan, source_middle: np.ndarray) -> np.ndarray:
-    """Where the middle between the target's hip joints should be, (T, 3), from the source's, Blender's axes, metres.
+def _origin(plan: Plan) -> np.ndarray:
+    """Where the source's origin (3,) lies for the target, character axes.
 
     Heights are measured from the ankle at rest, so that a straight leg of the source is a straight leg of the
     target whatever the height of its ankle above the sole is.
@@ -87,10 +91,17 @@ def _target_middle(plan: Plan, source_middle: np.ndarray) -> np.ndarray:
     ankles = [body.heads[plan.driven[chain[0]]] for side in ("left", "right") if (chain := plan.of_slot(f"{side}_ankle"))]
     rest = np.mean(hips, axis=0)
     ankle = float(np.mean([a[2] for a in ankles])) if ankles else body.floor + _SOURCE_ANKLE * body.scale
-    middle = source_middle * body.scale
-    middle[:, :2] += rest[:2]
-    middle[:, 2] += ankle - _SOURCE_ANKLE * body.scale
-    return middle
+    return np.array([rest[0], rest[1], ankle - _SOURCE_ANKLE * body.scale])
+
+
+def _target_middle(plan: Plan, source_middle: np.ndarray) -> np.ndarray:
+    """Where the middle between the target's hip joints should be, (T, 3), from the source's, Blender's axes, metres."""
+    return np.asarray(source_middle * plan.body.scale + _origin(plan))
+
+
+def source_place(plan: Plan, target: np.ndarray) -> np.ndarray:
+    """The inverse for places (T, 3): from character axes and armature units to the source's metres."""
+    return np.asarray((target - _origin(plan)) / plan.body.scale)
 
 
 def _blended(turns: np.ndarray, plan: Plan) -> np.ndarray:

@@ -145,10 +145,10 @@ def values(action: Any) -> dict[tuple[str, int], list[tuple[float, float]]]:
 
 
 def edit_range(character: Any) -> Any:
-    from blender_addon import jobs
+    from blender_addon import editing
     from blender_addon.shared.edits import Range
 
-    return jobs.begin_edit(bpy.context, character, [Range(1.0, 2.0)])
+    return editing.begin_edit(bpy.context, character, [Range(1.0, 2.0)])
 
 
 @pytest.mark.parametrize("mode", ["DENSE", "SIMPLIFIED"])
