@@ -143,12 +143,13 @@ class UNDERSTUDY_OT_cancel(bpy.types.Operator):
 
 def draw(layout: Any, context: bpy.types.Context, character: Any) -> None:
     """The panel's content."""
-    from . import lock_ops, regenerate
+    from . import lock_ops, regenerate, terms
 
     settings = character.understudy
     column = layout.column()
     column.use_property_split = True
     column.use_property_decorate = False
+    terms.draw(column, settings)
     for name in ("amplitude", "tempo", "energy"):
         column.prop(settings, name, slider=True)
     column.prop(settings, "root")
@@ -172,6 +173,8 @@ def draw(layout: Any, context: bpy.types.Context, character: Any) -> None:
         row.progress(factor=job.fraction, text=job.label, type="BAR")
         row.operator("understudy.cancel", text="", icon="X")
     takes.draw(layout, context, character)
+    if (take := takes.current(character)) is not None:
+        terms.draw_take(layout, take.action)
     regenerate.draw(layout, context, character)
     lock_ops.draw(layout, context, character)
 

@@ -9,6 +9,7 @@ from bpy.props import (
     BoolProperty, CollectionProperty, EnumProperty, FloatProperty, IntProperty, PointerProperty, StringProperty,
 )
 
+from . import terms
 from .cast import SceneSettings
 from .directions import PARTS, DirectionItem
 from .speech import SOURCES
@@ -37,6 +38,9 @@ class CharacterSettings(bpy.types.PropertyGroup):
     sound_path: StringProperty(name="Sound", subtype="FILE_PATH", description="Sound file with the speech")
     sequencer_channel: IntProperty(
         name="Channel", min=0, max=128, description="Sequencer channel with this character's speech; 0: all channels")
+    weights: StringProperty(
+        name="Weights", default=terms.DEFAULT, search=terms.names, search_options={"SUGGESTION"},
+        description="The trained motion that performs; the bridge says which there are")
     seed: IntProperty(name="Seed", min=0, description="The same seed with the same directions gives the same take")
     seed_locked: BoolProperty(name="Lock Seed", description="Perform again with the same seed instead of the next one")
     text_guidance: FloatProperty(

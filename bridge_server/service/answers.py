@@ -27,6 +27,7 @@ from .life import LOGGER, log_event
 from .observe import Observer
 from .scheduler import Scheduler, Send
 from .settings import Settings
+from .weights_sets import known_sets
 
 __all__ = ["Answers"]
 
@@ -120,6 +121,7 @@ class Answers:
                 "capabilities": list(CAPABILITIES),
                 "models": models,
                 "renderers": self._renderers(),
+                "weights": known_sets(),
                 "pid": os.getpid(),
                 "log": str(self._settings.log_file),
                 **self._facts(),
