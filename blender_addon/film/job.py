@@ -91,7 +91,7 @@ class Filming(_Owner):
         with compat.window_override():
             context = bpy.context
             if self.land == "SEQUENCER" or (self.land == "PLANE" and self.part):
-                self.notes += tuple(landing.into_sequencer(context, character, self.path, start, film.frames, self.has_sound))
+                self.notes += tuple(landing.into_sequencer(context, character, self.path, start, film.frames, self.has_sound and not self.part))
             elif self.land == "PLANE":
                 landing.onto_plane(context, character, self.path, start, film.frames, (film.width, film.height))
             if not self.part:

@@ -67,6 +67,7 @@ class PuppetRenderer:
 
     def __init__(self) -> None:
         self._ready: _Prepared | None = None
+        self._share = 0.1
 
     @classmethod
     def describe(cls) -> Description:
@@ -83,6 +84,7 @@ class PuppetRenderer:
         :raises UnderstudyError: ``unsupported`` for no person or several, ``request_invalid`` for unusable points.
         """
         notes = list(scene.photo.notes)
+        self._share = COST.start_seconds / COST.seconds(scene.width, scene.height, len(scene.track))
         report("looking at the photograph", 0.01)
         person = find_person(scene.photo) if scene.points is None else person_from_points(scene.photo, *scene.points)
         photo, scale, offset = fit_photo(scene.photo, person.points, person.eyes, scene.width, scene.height)
@@ -90,9 +92,9 @@ class PuppetRenderer:
         inside = ((points >= 0) & (points < (scene.width, scene.height))).all(-1)
         person = Person(person.eyes * scale + offset, points, np.where(inside, person.confidence, 0.0), person.placed)
         moves = drive(scene.track, person, photo.size)
-        report("cutting out the person", 0.03)
+        report("cutting out the person", 0.2 * self._share)
         shape = outline(photo.pixels, person, photo.alpha)
-        report("filling the background", 0.08)
+        report("filling the background", 0.6 * self._share)
         self._ready = self._layers(photo, person, shape, moves, dict(scene.face))
         arms = [side for side in ("left", "right") if f"{side}_arm" not in moves.limbs]
         if arms:
@@ -171,7 +173,7 @@ class PuppetRenderer:
         if self._ready is None:
             raise RuntimeError("prepare() has not been called")
         for frame in range(start, stop):
-            report("drawing", 0.1 + 0.9 * frame / max(len(self._ready.drive), 1))
+            report("drawing", self._share + (1 - self._share) * frame / max(len(self._ready.drive), 1))
             yield self._frame(frame)
 
     def _frame(self, frame: int) -> np.ndarray:
