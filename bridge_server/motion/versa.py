@@ -194,6 +194,8 @@ class VersaGenerator:
 
     def _edit(self, request: MotionRequest, edit: Edit, audio: Audio | None, report: Report) -> Motion:
         """A performance with some of it made anew."""
+        # staying on the spot would move what must stay as it is
+        request = replace(request, in_place=False)
         if edit.kind == "between":
             base, ranges, locks, front = held_ends(edit)
             length = len(edit.base)
