@@ -8,10 +8,11 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TextIO
 
-from bridge_server.cli import options
+from bridge_server.cli import edits, options
 from bridge_server.cli.client import Client, connect, read_audio
 from bridge_server.cli.launch import bridge_for
 from shared import timeline
@@ -20,6 +21,8 @@ from shared.motion import Motion
 from shared.requests import MotionRequest, check_request
 
 __all__ = ["add_parser"]
+
+_MOST_VARIATIONS = 100
 
 
 def add_parser(subparsers: Any) -> None:
@@ -52,6 +55,13 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--in-place", action="store_true", help="keep the pelvis over its starting point")
     parser.add_argument("--no-keep-time", action="store_true", help="leave strokes where they fall instead of leading them to syllables")
     parser.add_argument("--no-face", action="store_true")
+    parser.add_argument("--amplitude", type=float, default=1.0, help="gesture size, 0 to 2")
+    parser.add_argument("--tempo", type=float, default=1.0, help="0 to 2")
+    parser.add_argument("--energy", type=float, default=1.0, help="sharpness of movements, 0 to 2")
+    parser.add_argument(
+        "--variations", type=int, default=1, metavar="N", help="perform N times with the seeds from --seed on, into FILE-1.npz and so on"
+    )
+    edits.add_options(parser)
     parser.add_argument("--keep-bridge", action="store_true", help="leave a bridge that was started for this running")
     parser.add_argument("--no-start", action="store_true", help="fail when no bridge is running, rather than start one")
     options.add_state(parser)
@@ -80,18 +90,26 @@ def make_request(arguments: argparse.Namespace) -> MotionRequest:
     """The request that the options describe. :raises UnderstudyError: what is wrong with them."""
     directions = timeline.load(arguments.directions) if arguments.directions else []
     directions += [parse_say(text) for text in arguments.say]
-    timeline.check(directions, arguments.seconds)
+    edit = edits.edit_from(arguments)
+    seconds = arguments.seconds if edit is None or not arguments.edit else max(arguments.seconds or 0.0, edit.base.duration)
+    if arguments.between and edit is not None:
+        seconds = edit.base.duration
+    timeline.check(directions, seconds)
     request = MotionRequest(
-        fps=arguments.fps,
-        duration=arguments.seconds,
+        fps=arguments.fps if edit is None else edit.base.fps,
+        duration=seconds,
         directions=directions,
         seed=arguments.seed,
         weights=arguments.weights,
         text_guidance=arguments.text_guidance,
         audio_guidance=arguments.audio_guidance,
         temperature=arguments.temperature,
+        amplitude=arguments.amplitude,
+        tempo=arguments.tempo,
+        energy=arguments.energy,
         in_place=arguments.in_place,
         face=not arguments.no_face,
+        edit=edit,
     )
     if arguments.audio is not None:
         request.audio = read_audio(arguments.audio)
@@ -145,23 +163,32 @@ def run(arguments: argparse.Namespace) -> int:
             raise UnderstudyError(
                 "file_missing", f"There is no folder {path.parent}.", "Make it, or choose another place for the result."
             )
+    if not 1 <= arguments.variations <= _MOST_VARIATIONS:
+        raise UnderstudyError("request_invalid", f"{arguments.variations} variations were asked for.", f"Ask for 1 to {_MOST_VARIATIONS}.")
+    with _client(arguments) as client:
+        for n in range(arguments.variations):
+            _perform(client, replace(request, seed=request.seed + n), arguments, f"-{n + 1}" if arguments.variations > 1 else "")
+    return 0
+
+
+def _perform(client: Client, request: MotionRequest, arguments: argparse.Namespace, mark: str) -> None:
+    """Perform one request and write it; ``mark`` goes to the end of the files' names."""
     began = time.monotonic()
     bar = Bar(sys.stderr)
-    with _client(arguments) as client:
-        try:
-            motion = client.perform(request, bar)
-        finally:
-            bar.close()
+    try:
+        motion = client.perform(request, bar)
+    finally:
+        bar.close()
     for warning in motion.metadata.get("warnings", []):
         print(f"note: {warning}", file=sys.stderr)
-    written = write(motion, arguments.out, arguments.bvh)
+    out, bvh = (p.with_stem(p.stem + mark) if isinstance(p, Path) else p for p in (arguments.out, arguments.bvh))
+    written = write(motion, out, bvh)
     stages = ", ".join(f"{name} {seconds:.2f} s" for name, seconds in motion.metadata.get("stages", {}).items())
     print(
         f"{motion.duration:.2f} s of motion ({len(motion)} frames at {motion.fps:g} fps) "
         f"in {time.monotonic() - began:.2f} s"
         f"{f' ({stages})' if stages else ''}: {', '.join(map(str, written))}"
     )
-    return 0
 
 
 def write(motion: Motion, out: Path, bvh: Path | bool | None) -> list[Path]:
