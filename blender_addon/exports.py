@@ -10,7 +10,7 @@ import bpy
 from bpy.props import BoolProperty, StringProperty
 from bpy_extras.io_utils import ExportHelper
 
-from . import cast, preferences, takes
+from . import cast, compat, preferences, takes
 from .shared.errors import UnderstudyError
 
 if TYPE_CHECKING:
@@ -55,8 +55,8 @@ def _selected(context: bpy.types.Context, objects: list[Any]) -> Iterator[None]:
         one.select_set(one in objects)
     layer.objects.active = objects[0]
     try:
-        # a command line has no window, and then no selection in the context, where the exporters look for it
-        with context.temp_override(selected_objects=objects, active_object=objects[0], object=objects[0]):
+        # a command has no window, and then no selection in the context; the exporters look for both there
+        with compat.window_override(), context.temp_override(selected_objects=objects, active_object=objects[0], object=objects[0]):
             yield
     finally:
         for one in layer.objects:

@@ -5,7 +5,8 @@ The run goes on in the bridge's Python. A test file that imports bpy at its top,
 ``pytestmark = pytest.mark.blender``, is run by Blender's Python instead, one process per file, and its tests are reported here
 one by one. Started under Blender's Python itself, pytest finds only those files and runs them directly.
 
-Blender's Python is ``$UNDERSTUDY_BLENDER_PYTHON``, else the one in ``.venv-blender``.
+Blender's Python is ``$UNDERSTUDY_BLENDER_PYTHON``, else the one in ``.venv-blender``. With ``$UNDERSTUDY_BLENDER_ONLY`` set, only the
+files for it are run: the others know nothing of Blender's version.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ def for_blender(path: Path) -> bool:
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     """Under Blender's Python the bridge's packages are absent, so the other files are left to the bridge's run."""
-    if IN_BLENDER and collection_path.name.startswith("test_") and collection_path.suffix == ".py":
+    if (IN_BLENDER or os.environ.get("UNDERSTUDY_BLENDER_ONLY")) and collection_path.name.startswith("test_") and collection_path.suffix == ".py":
         return not for_blender(collection_path) or None
     return None
 
