@@ -32,8 +32,10 @@ def add_parser(subparsers: Any) -> None:
     add = actions.add_parser("add", help="make a key file for a client")
     add.add_argument("name")
     add.add_argument("--out", type=Path, help="where to write the key file (default: NAME.key.json here)")
-    actions.add_parser("list", help="list the clients that may connect")
+    listing = actions.add_parser("list", help="list the clients that may connect")
     remove = actions.add_parser("remove", help="shut a client out")
+    for action in (add, listing, remove):
+        options.add_state(action, again=True)
     remove.add_argument("name")
     parser.set_defaults(run=run)
 

@@ -11,11 +11,12 @@ from shared.state import state_dir
 __all__ = ["add_bridge", "add_model", "add_state", "folder"]
 
 
-def add_state(parser: argparse.ArgumentParser) -> None:
-    """``--state-dir``."""
+def add_state(parser: argparse.ArgumentParser, *, again: bool = False) -> None:
+    """``--state-dir``; ``again`` after an action, where it must not undo what stands before."""
     parser.add_argument(
         "--state-dir",
         type=Path,
+        default=argparse.SUPPRESS if again else None,
         metavar="DIR",
         help="folder of lock file, logs and jobs (default: the user's state folder)",
     )

@@ -100,6 +100,9 @@ def test_keys_command(tmp_path: Path) -> None:
         done = understudy("keys", *arguments, state_dir=state)
         assert done.returncode == 1 and words in done.stderr, done.stderr
     assert not (tmp_path / "b.json").exists()
+    # the folder may be named before the action and after it
+    for arguments in (("--state-dir", str(state), "list"), ("list", "--state-dir", str(state))):
+        assert understudy("keys", *arguments, state_dir=tmp_path / "other").stdout.splitlines() == listed
     assert understudy("keys", "remove", "ava", state_dir=state).returncode == 0
     assert len(understudy("keys", "list", state_dir=state).stdout.splitlines()) == 1
 

@@ -3,7 +3,9 @@
 
 Nothing of ``shared`` is imported, so that a mistake there cannot hide itself. Run against a bridge that is up::
 
-    python -m tests.conformance tcp://127.0.0.1:40123 TOKEN
+    python -m tests.conformance tcp://127.0.0.1:40123 --token TOKEN
+    python -m tests.conformance tcp://192.168.1.20:5600 --key ava.key.json
+    python -m pytest tests/conformance --address tcp://127.0.0.1:40123 --token TOKEN
 """
 
 from __future__ import annotations
@@ -28,11 +30,16 @@ JOB_SECONDS: Final = 300.0
 class Peer:
     """A client made of a socket and JSON."""
 
-    def __init__(self, address: str, token: str) -> None:
-        self.address, self.token = address, token
+    def __init__(self, address: str, token: str = "", key: str = "") -> None:
+        self.address, self.token, self.key = address, token, key
         self.context = zmq.Context()
         self.socket = self.context.socket(zmq.DEALER)
         self.socket.linger = 0
+        if key:
+            with open(key, encoding="utf-8") as file:
+                keys = json.load(file)
+            self.socket.curve_serverkey = keys["bridge"].encode()
+            self.socket.curve_publickey, self.socket.curve_secretkey = keys["public"].encode(), keys["secret"].encode()
         self.socket.connect(address)
 
     def close(self) -> None:
@@ -206,7 +213,7 @@ def job_gives_accepted_progress_and_a_motion(peer: Peer) -> None:
 def another_connection_gets_the_result(peer: Peer) -> None:
     id = peer.send("submit", short_job())
     peer.answer(id, "accepted")
-    other = Peer(peer.address, peer.token)
+    other = Peer(peer.address, peer.token, peer.key)
     try:
         other.send("fetch", {"job": id}, id=id)
         assert other.answer(id, "result", "error", seconds=JOB_SECONDS)[0]["type"] == "result"
@@ -266,11 +273,11 @@ CHECKS: Final[list[Callable[[Peer], None]]] = [
 ]
 
 
-def run(address: str, token: str) -> int:
+def run(address: str, token: str = "", key: str = "") -> int:
     """Run all checks, print each, return how many failed."""
     failed = 0
     for check in CHECKS:
-        peer = Peer(address, token)
+        peer = Peer(address, token, key)
         try:
             check(peer)
             print(f"ok       {check.__name__.replace('_', ' ')}")

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""This repository's bridge against the conformance checks; ``$UNDERSTUDY_CONFORMANCE`` = "ADDRESS TOKEN" takes another."""
+"""The conformance checks against this repository's bridge, or against the one that ``--address`` names (see conftest)."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -13,21 +12,21 @@ from tests.conformance.checks import CHECKS, Peer
 
 
 @pytest.fixture(scope="module")
-def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
-    if given := os.environ.get("UNDERSTUDY_CONFORMANCE"):
-        address, _, token = given.partition(" ")
-        yield address, token
+def endpoint(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str, str]]:
+    # the options are there only when this folder is named on the command line
+    if address := request.config.getoption("--address", None):
+        yield address, request.config.getoption("--token"), request.config.getoption("--key")
         return
     record, process = launch(
         tmp_path_factory.mktemp("state"), extra=["--generator", "tests.bridge.generators:Moody", "--device", "cpu"]
     )
-    yield record.address, record.token
+    yield record.address, record.token, ""
     process.terminate()
     assert process.wait(20) == 0
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
-def test_check(endpoint: tuple[str, str], check: Callable[[Peer], None]) -> None:
+def test_check(endpoint: tuple[str, str, str], check: Callable[[Peer], None]) -> None:
     peer = Peer(*endpoint)
     try:
         check(peer)
