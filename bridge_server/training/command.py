@@ -12,7 +12,7 @@ __all__ = ["add_parser"]
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Register the subcommand; torch is imported only when it runs."""
     parser = subparsers.add_parser("train", help="train a stage of the generator, or all")
-    parser.add_argument("stage", choices=["all", "tokenizer", "decoder", "text", "residual", "audio", "reconstruction", "release"])
+    parser.add_argument("stage", choices=["all", "tokenizer", "decoder", "text", "residual", "audio", "reconstruction", "release", "video"])
     parser.add_argument("--config", default="starter", help="a recipe's name or TOML file")
     parser.add_argument("--data", type=Path, required=True, help="folder that holds the motion sets")
     parser.add_argument("--folder", type=Path, required=True, help="folder of this run; the same folder resumes")
@@ -20,6 +20,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("--bf16", action="store_true", help="bfloat16 autocast")
     parser.add_argument("--threads", type=int, default=0, help="CPU threads (0: all)")
     parser.add_argument("--minutes", type=float, help="time limit of each stage instead of the recipe's")
+    parser.add_argument("--stage", type=int, choices=[1, 2], default=1, dest="video_stage",
+                        help="of the film model ('video'): 1 pose to pictures, 2 the face")
+    parser.add_argument("--weights", type=Path, metavar="FOLDER", help="of the film model ('video'): Stable Video Diffusion XT and MimicMotion")
     parser.set_defaults(run=run)
 
 
@@ -31,6 +34,10 @@ def run(arguments: argparse.Namespace) -> int:
 
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
+    if arguments.stage == "video":
+        from .video_command import run as train_video
+
+        return train_video(arguments)
     recipe = load_recipe(arguments.config, arguments.folder, arguments.data, device=arguments.device, bf16=arguments.bf16)
     stages = [s for s in STAGES if s != "release"] if arguments.stage == "all" else [arguments.stage]
     if arguments.minutes is not None:

@@ -81,4 +81,4 @@ def face_file(path: Path, seed: int = 2) -> None:
     unet = VersaUNet.made(UNET)
     state = {f"unet.{n}": torch.randn_like(v) * 0.3 for n, v in unet.state_dict().items() if n in unet.face_names}
     state |= {f"face.{n}": v for n, v in FaceConditioner(config).state_dict().items()}
-    save_file(state, path, {"face": json.dumps(config.to_json())})
+    save_file(state, path, {"face": json.dumps(config.to_json()), "head": "mask"})

@@ -33,8 +33,7 @@ _SPOKEN: Final = ("jaw", "mouthClose", "mouthFunnel", "mouthPucker", "mouthRoll"
 class FaceConfig:
     """:ivar audio: name of the audio encoder. :ivar audio_width: numbers of one of its rows. :ivar window: rows heard for a frame.
     :ivar audio_tokens: tokens made of them. :ivar identity_width: of CLIP's embedding. :ivar identity_tokens: tokens made of it.
-    :ivar width: of a token: the U-Net's ``cross_attention_dim``. :ivar head: ``mask`` where pose pictures have the head as a square,
-    ``points`` where they have its key points."""
+    :ivar width: of a token: the U-Net's ``cross_attention_dim``."""
 
     audio: str = "mel"
     audio_width: int = 42
@@ -43,7 +42,6 @@ class FaceConfig:
     identity_width: int = 1024
     identity_tokens: int = 4
     width: int = 1024
-    head: str = "mask"
 
     def to_json(self) -> dict[str, Any]:
         """For the weights' metadata."""

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from bridge_server.pose_track.composite import composite, head_mask
-from bridge_server.pose_track.draw_dwpose import draw_dwpose
+from bridge_server.pose_track.draw_dwpose import MIMICMOTION_SIDE, draw_dwpose
 from bridge_server.pose_track.track import PoseTrack
 
 __all__ = ["HEAD_GREY", "PosePictures", "joined", "pose_picture"]
@@ -21,7 +21,7 @@ HEAD_GREY: Final = 128
 """Brightness of the head's square in pose pictures that have one."""
 
 
-def pose_picture(track: PoseTrack, frame: int, head: str = "points", short_side: int = 2160) -> np.ndarray:
+def pose_picture(track: PoseTrack, frame: int, head: str = "points", short_side: int = MIMICMOTION_SIDE) -> np.ndarray:
     """(H, W, 3) uint8 in MimicMotion's convention.
 
     :param head: ``points`` as published; ``mask`` for the composite track, whose head is a square of fixed size.
@@ -43,8 +43,8 @@ def joined(reference: PoseTrack, track: PoseTrack) -> PoseTrack:
 class PosePictures:
     """Pictures of a track's frames, drawn when they are first asked for and kept while they are few."""
 
-    def __init__(self, track: PoseTrack, head: str, keep: int = 512) -> None:
-        self.track, self.head, self._keep = track, head, keep
+    def __init__(self, track: PoseTrack, head: str, keep: int = 512, short_side: int = MIMICMOTION_SIDE) -> None:
+        self.track, self.head, self._keep, self._side = track, head, keep, short_side
         self._drawn: dict[int, np.ndarray] = {}
 
     def __call__(self, index: list[int]) -> Tensor:
@@ -55,7 +55,7 @@ class PosePictures:
         if frame not in self._drawn:
             if len(self._drawn) >= self._keep:
                 del self._drawn[next(iter(self._drawn))]
-            self._drawn[frame] = pose_picture(self.track, frame, self.head)
+            self._drawn[frame] = pose_picture(self.track, frame, self.head, self._side)
         return self._drawn[frame]
 
     def masks(self, index: list[int], grow: float = 1.25) -> Tensor:

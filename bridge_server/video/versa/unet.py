@@ -20,10 +20,11 @@ class VersaUNet(UNetSpatioTemporalConditionModel):
     ``pose`` is added after the first convolution. ``face`` reaches the extra cross-attentions (``attn3``, ``norm_attn3``), whose
     output is exactly zero until it is trained.
 
-    :ivar face_names: the extra layers' parameters.
+    :ivar face_names: the extra layers' parameters. :ivar head: how its pose pictures show the head: ``points`` or ``mask``.
     """
 
     face_names: list[str]
+    head: str = "points"
     _slot: FaceSlot
     _pose: Tensor | None
 

@@ -149,14 +149,15 @@ def load_networks(files: VersaFiles, dtype: torch.dtype) -> tuple[Any, Any, Any]
     face = None
     if files.face is not None:
         own_unet, own_pose, own_face = sort_checkpoint(read_checkpoint(files.face))
+        with safe_open(files.face, "pt") as file:
+            facts = file.metadata() or {}
+        unet.head = facts.get("head", "points")
         unet_state.update(own_unet)
         if own_pose:
             _take(pose_net, own_pose, files.face.name, "PoseNet")
         if own_face:
-            with safe_open(files.face, "pt") as file:
-                facts = json.loads((file.metadata() or {}).get("face", "{}"))
             with torch.device("meta"):
-                face = FaceConditioner(FaceConfig(**facts))
+                face = FaceConditioner(FaceConfig(**json.loads(facts.get("face", "{}"))))
             _take(face, own_face, files.face.name, "face layers")
     _take(unet, unet_state, files.checkpoint.name, "U-Net", tuple(unet.face_names))
     _fresh_face_layers(unet, set(unet_state))

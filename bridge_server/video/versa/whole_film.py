@@ -68,12 +68,9 @@ def draw(renderer: VersaRenderer, ready: _Prepared, report: Report) -> tuple[Ten
     report("looking at the photograph", 0.05)
     track = posed(stage)
     reference = drawing.reference(stage.photo.pixels)
-    faces = None
-    head = "points"
+    faces, head = None, drawing.nets.unet.head
     if drawing.nets.face is not None:
-        config = drawing.nets.face.config
-        head = config.head
-        faces = face_inputs(scene, config, drawing.embed(face_crop(stage)), renderer._emotion)
+        faces = face_inputs(scene, drawing.nets.face.config, drawing.embed(face_crop(stage)), renderer._emotion)
     poses = PosePictures(track, head)
     height, width = reference.latents.shape[-2:]
     store = drawing.device if len(track) * height * width * 4 * 4 * 6 < _ON_DEVICE else torch.device("cpu")
