@@ -53,6 +53,7 @@ class UnderstudyError(Exception):
     :param message: one sentence that says what is wrong.
     :param fix: one sentence that says what to do about it.
     :param retryable: whether the same request may succeed later; by default as in :data:`CODES`.
+    :ivar log: the bridge's log file, which has more; set by whoever knows it.
     :raises ValueError: for a code that is not in :data:`CODES`.
     """
 
@@ -64,21 +65,26 @@ class UnderstudyError(Exception):
         self.message = message
         self.fix = fix
         self.retryable = CODES[code] if retryable is None else retryable
+        self.log = ""
 
     def __str__(self) -> str:
-        return f"{self.message} {self.fix}".strip()
+        text = f"{self.message} {self.fix}".strip()
+        return f"{text} The log file is {self.log}." if self.log and self.log not in text else text
 
     def to_json(self) -> dict[str, Any]:
         """The error as it stands in an ``error`` message."""
-        return {"code": self.code, "message": self.message, "fix": self.fix, "retryable": self.retryable}
+        data = {"code": self.code, "message": self.message, "fix": self.fix, "retryable": self.retryable}
+        return {**data, "log": self.log} if self.log else data
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> UnderstudyError:
         """The inverse of :meth:`to_json`; a code from a newer peer becomes ``internal``."""
         code = str(data.get("code", "internal"))
-        return cls(
+        error = cls(
             code if code in CODES else "internal",
             str(data.get("message", "The bridge reported an error without a message.")),
             str(data.get("fix", "")),
             retryable=bool(data.get("retryable", False)),
         )
+        error.log = str(data.get("log", ""))
+        return error

@@ -94,7 +94,7 @@ BODY_SCHEMAS: Final[dict[str, dict[str, Any]]] = {
     "error": {
         "type": "object", "required": ["code", "message"],
         "properties": {"code": {"type": "string", "maxLength": 64}, "message": _TEXT, "fix": _TEXT,
-                       "retryable": {"type": "boolean"}},
+                       "retryable": {"type": "boolean"}, "log": _TEXT},
     },
     "cancel": _OPEN, "status": _OPEN, "list": _OPEN, "fetch": _OPEN, "jobs": _OPEN, "ping": _OPEN, "pong": _OPEN,
     "shutdown": _OPEN,

@@ -127,12 +127,17 @@ class Client:
             return
         gone = self._pid is not None and not psutil.pid_exists(self._pid)
         if gone or time.monotonic() - self._lost_at > LOST_SECONDS:
-            log = f" Its log file is {self._log}." if self._log else ""
-            raise UnderstudyError(
-                "bridge_lost",
-                "The bridge ended, or the connection to it broke, before the answer came.",
-                f"Start the bridge and perform again.{log}",
+            raise self._logged(
+                UnderstudyError(
+                    "bridge_lost",
+                    "The bridge ended, or the connection to it broke, before the answer came.",
+                    "Start the bridge and perform again.",
+                )
             )
+
+    def _logged(self, error: UnderstudyError) -> UnderstudyError:
+        error.log = self._log
+        return error
 
     def ask(self, message: Message, seconds: float = ANSWER_SECONDS) -> Message:
         """Send a question and wait for the answer that carries its id.
@@ -145,8 +150,10 @@ class Client:
             answer = self.receive(left)
             if answer is not None and answer.id == message.id:
                 return answer.raise_if_error()
-        raise UnderstudyError(
-            "timeout", f"The bridge did not answer within {seconds:g} s.", "Try again, or restart the bridge."
+        raise self._logged(
+            UnderstudyError(
+                "timeout", f"The bridge did not answer within {seconds:g} s.", "Try again, or restart the bridge."
+            )
         )
 
     def hello(self, seconds: float = HELLO_SECONDS) -> dict[str, Any]:
@@ -204,7 +211,9 @@ class Client:
                 motion = motion_from_message(message)
                 motion.metadata = {**motion.metadata, "stages": message.body.get("stages", {})}
                 return motion
-        raise UnderstudyError("timeout", f"The job was not done within {seconds:g} s.", "Wait longer, or cancel it.")
+        raise self._logged(
+            UnderstudyError("timeout", f"The job was not done within {seconds:g} s.", "Wait longer, or cancel it.")
+        )
 
     def fetch(
         self, job: str, progress: Progress | None = None, part: Part | None = None, *, seconds: float | None = None

@@ -84,17 +84,15 @@ class Answers:
         except UnderstudyError as error:
             self._observer.refused(error.code)
             log_event("request.refused", code=error.code, why=error.message, owner=peer.owner, level=logging.WARNING)
+            error.log = str(self._settings.log_file)
             answer = error_message(_id_of(frames), error)
         except Exception as error:  # the boundary to the network: one client's message must not end everybody's bridge
             LOGGER.exception("request.failed owner=%s", peer.owner)
-            answer = error_message(
-                _id_of(frames),
-                UnderstudyError(
-                    "internal",
-                    f"The bridge could not handle a message ({type(error).__name__}).",
-                    f"See the log file {self._settings.log_file}.",
-                ),
+            failure = UnderstudyError(
+                "internal", f"The bridge could not handle a message ({type(error).__name__}).", "Send the log file with a report."
             )
+            failure.log = str(self._settings.log_file)
+            answer = error_message(_id_of(frames), failure)
         if answer is not None:
             self._send(peer, answer)
 
@@ -143,7 +141,7 @@ class Answers:
         if known is not None:
             self._check_owner(peer, known, message.id)
             self._send(peer, Message("accepted", known.id, {"position": self._scheduler.position(known)}))
-            return self._deliver(peer, known, known.id)
+            return self._deliver(peer, known)
         if message.body["kind"] == "film":
             FilmOrder.from_message(message)
         elif message.body["kind"] == "motion":
@@ -254,9 +252,9 @@ class Answers:
         if not job.final:
             job.listeners.add(peer)
             return Message("status", message.id, {**job.describe(), "position": self._scheduler.position(job)})
-        return self._deliver(peer, job, message.id)
+        return self._deliver(peer, job)
 
-    def _deliver(self, peer: Peer, job: Job, question: str) -> Message | None:
+    def _deliver(self, peer: Peer, job: Job) -> Message | None:
         """What there is of a job, to a client that comes (back) for it."""
         if not job.final:
             job.listeners.add(peer)
@@ -266,11 +264,8 @@ class Answers:
             return error_message(job.id, job.error)
         frames = self._scheduler.result(job)
         if frames is None:
-            return error_message(
-                question,
-                UnderstudyError(
-                    "not_found", "The result of this job is no longer kept.", "Perform again with a new id."
-                ),
+            raise UnderstudyError(
+                "not_found", "The result of this job is no longer kept.", "Perform again with a new id."
             )
         self._send(peer, frames)
         return None

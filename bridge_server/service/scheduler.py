@@ -166,11 +166,14 @@ class Scheduler:
     def error(self) -> UnderstudyError | None:
         """Why no worker can perform, when that is so."""
         for worker in self.workers:
-            if worker.error:
-                return worker.error
-            if worker.broken:
-                return self._does_not_start(worker)
+            if (found := worker.error) or worker.broken:
+                return self._logged(found or self._does_not_start(worker))
         return None
+
+    def _logged(self, error: UnderstudyError) -> UnderstudyError:
+        """The error with the file that has more: every failure that a client is told of names it; a cancel is none."""
+        error.log = str(self._settings.log_file) if error.code != "cancelled" else ""
+        return error
 
     # ---- what workers say
 
@@ -251,7 +254,7 @@ class Scheduler:
             if job.final:
                 continue
             if job.retryable:
-                self._tell(job, error_message(job.id, _interrupted()))
+                self._tell(job, error_message(job.id, self._logged(_interrupted())))
             else:
                 self._finish(job, "interrupted", error=_interrupted())
         self.queue.clear()
@@ -336,10 +339,10 @@ class Scheduler:
         body: dict[str, Any] | None = None,
         buffers: Sequence[dict[str, Any]] = (),
     ) -> None:
-        job.state, job.finished, job.error = state, time.time(), error
+        job.state, job.finished, job.error = state, time.time(), self._logged(error) if error else None
         job.frames = []
         # the client first: it waits, the disk does not
-        self._tell(job, frames if frames is not None else error_message(job.id, error or _cancelled()))
+        self._tell(job, frames if frames is not None else error_message(job.id, job.error or _cancelled()))
         job.listeners.clear()
         if not self._store.finish(job, frames):
             job.result = list(frames or ())

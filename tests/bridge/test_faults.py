@@ -17,6 +17,7 @@ from bridge_server.cli.client import Client
 from bridge_server.cli.launch import launch
 from bridge_server.service.settings import EXIT_ALREADY_RUNNING, EXIT_CANNOT_BIND, EXIT_PARENT_GONE
 from shared.errors import UnderstudyError
+from shared.protocol import Message
 from shared.state import lock_file, read_record
 
 from .conftest import RunningBridge, Start, end_hard, request_for, understudy, wait_for
@@ -102,7 +103,7 @@ def test_killed_bridge_leaves_no_worker_and_is_noticed(start: Start) -> None:
     bridge.process.wait(60)
     with pytest.raises(UnderstudyError) as caught:
         client.wait(message.id, seconds=60)
-    assert caught.value.code == "bridge_lost" and bridge.record.log in caught.value.fix
+    assert caught.value.code == "bridge_lost" and bridge.record.log in str(caught.value)
     worker.wait(30)
 
 
@@ -170,6 +171,33 @@ def test_port_in_use(start: Start, tmp_path: Path) -> None:
 def test_address_of_others_is_refused_without_keys(tmp_path: Path) -> None:
     done = understudy("serve", "--host", "0.0.0.0", state_dir=tmp_path)
     assert done.returncode == EXIT_CANNOT_BIND and "keys" in done.stdout
+
+
+@pytest.mark.parametrize("text", ["raise an error", "crash", "always out of memory", "die"])
+def test_every_failure_names_the_log_file(bridge: RunningBridge, client: Client, text: str) -> None:
+    message = request_for(text).to_message()
+    client.send(message)
+    with pytest.raises(UnderstudyError) as caught:
+        client.wait(message.id, seconds=60)
+    assert caught.value.log == bridge.record.log and str(caught.value).count(bridge.record.log) == 1
+    # and later, from the record
+    with pytest.raises(UnderstudyError) as caught:
+        client.fetch(message.id, seconds=60)
+    assert caught.value.log == bridge.record.log
+    assert client.status(message.id)["error"]["log"] == bridge.record.log
+
+
+def test_refusals_name_the_log_file_and_a_cancel_does_not(bridge: RunningBridge, client: Client) -> None:
+    for refused in (Message("status", body={"job": "nonsense"}), Message("submit", body={"kind": "motion", "request": {}})):
+        with pytest.raises(UnderstudyError) as caught:
+            client.ask(refused)
+        assert caught.value.log == bridge.record.log
+    message = request_for("30 seconds of work").to_message()
+    client.send(message)
+    client.cancel(message.id)
+    with pytest.raises(UnderstudyError) as caught:
+        client.wait(message.id, seconds=60)
+    assert caught.value.code == "cancelled" and caught.value.log == "" and "log" not in str(caught.value)
 
 
 def test_client_that_vanishes_does_not_disturb(bridge: RunningBridge) -> None:
