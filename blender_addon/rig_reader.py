@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import bpy
 import numpy as np
 
-from .core.retarget.rig import RigRest
+from .core.retarget.rig import IkLimb, RigRest
 from .core.rigs.detect import detect_rest
 from .core.rigs.mapping import Mapping
 from .core.rigs.preset import Preset
@@ -54,8 +54,22 @@ def read_rig(armature: "bpy.types.Object") -> RigRest:
         connected=np.array([bone.use_connect for bone in bones]),
         deform=np.array([bone.use_deform for bone in bones]),
         rotation_modes=tuple(pose[bone.name].rotation_mode for bone in bones),
+        ik=tuple(_ik_limbs(armature)),
         constrained=np.array([any(not c.mute and c.influence > 0 for c in pose[bone.name].constraints) for bone in bones]),
     )
+
+
+def _ik_limbs(armature: "bpy.types.Object") -> list[IkLimb]:
+    """IK constraints that move two bones or more and whose target is a bone of the same armature."""
+    found = []
+    for bone in armature.pose.bones:
+        for constraint in bone.constraints:
+            if constraint.type != "IK" or constraint.mute or constraint.influence <= 0 or constraint.chain_count == 1:
+                continue
+            if constraint.target == armature and constraint.subtarget:
+                pole = constraint.pole_subtarget if constraint.pole_target == armature else ""
+                found.append(IkLimb(bone.name, constraint.subtarget, pole))
+    return found
 
 
 def detect_rig(armature: "bpy.types.Object", presets: Sequence[Preset] = ()) -> Mapping:

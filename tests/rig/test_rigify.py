@@ -85,7 +85,8 @@ def test_fk_controls_move_the_deforming_bones(generated: bpy.types.Object) -> No
     result = retarget(motion, read_rig(rig), detect_rig(rig), RetargetOptions(plant_feet=False, keep_hands_apart=False))
     for path, value in result.properties.items():
         _, bone, _, name, _ = path.split('"')
-        rig.pose.bones[bone][name] = value
+        owner = rig.pose.bones[bone]
+        owner[name] = type(owner[name])(value)
     for frame in (9, 2, 6):
         for k, name in enumerate(result.bones):
             rig.pose.bones[name].rotation_mode = "QUATERNION"
@@ -115,3 +116,53 @@ def test_a_take_switches_the_limbs_to_fk(generated: bpy.types.Object) -> None:
     rest = np.array(rig.data.bones["DEF-spine.006"].matrix_local)[:3, :3]
     turn = rot.matrix_to_quat(bones["DEF-spine.006"][:3, :3] @ rest.T)
     assert np.degrees(rot.angle_between(turn, world[JOINT_INDEX["head"]])) <= 3.0
+
+
+def _limbs(rig: bpy.types.Object) -> dict[str, np.ndarray]:
+    """Places (3, 3) of shoulder, elbow and wrist, and of hip, knee and ankle."""
+    bones = _bones(rig)
+    return {f"{chain[0]}.{letter}": np.array([bones[f"ORG-{part}.{letter}"][:3, 3] for part in chain]) for letter in "LR"
+            for chain in (("upper_arm", "forearm", "hand"), ("thigh", "shin", "foot"))}
+
+
+def _side(limb: np.ndarray, axis: np.ndarray) -> np.ndarray:
+    """To which side (3,) of a line a limb bends."""
+    return (limb[1] - limb[0]) - axis * (axis @ (limb[1] - limb[0]))
+
+
+@pytest.mark.parametrize("root", ["hips", "bone"])
+def test_switched_to_ik_the_limbs_bend_to_the_same_side(generated: bpy.types.Object, root: str) -> None:
+    """Hands and feet stay to the millimetre; elbows and knees in their plane. How far they bend is left to the rig, whose IK stretches."""
+    from blender_addon import compat
+
+    rig = generated
+    motion = wild(12, amount=0.7)
+    motion.face.clear()
+    rig.understudy.root = root
+    try:
+        action = staging.apply_motion(rig, motion, 1.0, {})
+    finally:
+        rig.understudy.root = "hips"
+    poles = {path.split('"')[1] for c in compat.action_curves(action) if (path := c.data_path).endswith("location")}
+    assert {f"{limb}_ik_target.{letter}" for limb in ("upper_arm", "thigh") for letter in "LR"} <= poles
+    for curve in [c for c in compat.action_curves(action) if c.data_path.endswith('["IK_FK"]')]:
+        curve.mute = True
+    checked = 0
+    for frame in (9, 3, 6):
+        shown = []
+        for share in (1.0, 0.0):
+            for name in ("upper_arm_parent", "thigh_parent"):
+                for letter in "LR":
+                    rig.pose.bones[f"{name}.{letter}"]["IK_FK"] = share
+            bpy.context.scene.frame_set(frame)
+            rig.update_tag()
+            bpy.context.view_layer.update()
+            shown.append(_limbs(rig))
+        for name, by_fk in shown[0].items():
+            by_ik = shown[1][name]
+            assert np.linalg.norm(by_ik[[0, 2]] - by_fk[[0, 2]], axis=1).max() < 0.001, name
+            if degrees(by_fk[1] - by_fk[0], by_fk[2] - by_fk[1]) > 5:
+                axis = (by_fk[2] - by_fk[0]) / np.linalg.norm(by_fk[2] - by_fk[0])
+                assert degrees(_side(by_fk, axis), _side(by_ik, axis)) < 1.0, (name, frame)
+                checked += 1
+    assert checked >= 10

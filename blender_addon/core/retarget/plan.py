@@ -17,7 +17,7 @@ Positions: ``head_b = head_a + P_a · R_a⁻¹ · (rest_b - rest_a)``, plus the 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -63,6 +63,8 @@ class Plan:
     :ivar joints: (K, 2) source joints between which the bone's turn is taken, :ivar share: (K,) 0 is the first.
     :ivar factor: (K, 4) ``L · R``; :ivar anchor: (K,) index into driven of the driven ancestor, or -1.
     :ivar to_basis: (K, 4) ``R_b⁻¹ · R_a``; :ivar arm: (K, 3) ``R_a⁻¹ · (rest_b - rest_a)``.
+    :ivar copies: control -> driven bone whose place and turn it takes; :ivar poles: control -> elbow or knee slot that looks at it,
+        :ivar carried: those of them whose constraints are on driven bones.
     :ivar twists: bones that share a twist; their own ``factor`` is that of the rigid limb.
     """
 
@@ -79,6 +81,9 @@ class Plan:
     arm: np.ndarray
     twists: tuple[TwistBone, ...]
     notes: tuple[str, ...]
+    copies: dict[str, str] = field(default_factory=dict)
+    poles: dict[str, str] = field(default_factory=dict)
+    carried: frozenset[str] = frozenset()
 
     def of_slot(self, slot: str) -> list[int]:
         """Indices into ``driven`` of the bones in a slot, from the root outwards."""
@@ -159,8 +164,26 @@ def make_plan(rig: RigRest, mapping: Mapping, options: RetargetOptions) -> Plan:
     arm = np.where(has[:, None], rot.rotate(rot.conjugate(rest[anchor]), body.heads[driven] - body.heads[driven][anchor]),
                    body.heads[driven])
     plan = Plan(rig, mapping, body, np.array(driven), slots, np.array([[s[1], s[2]] for s in info]),
-                np.array([s[3] for s in info]), factor, anchor, to_basis, arm, (), body.notes)
+                np.array([s[3] for s in info]), factor, anchor, to_basis, arm, (), body.notes, *_controls(rig, mapping))
     return _with_twists(plan) if options.twist else plan
+
+
+def _controls(rig: RigRest, mapping: Mapping) -> tuple[dict[str, str], dict[str, str], frozenset[str]]:
+    """IK targets and poles: as the preset names them, and as the constraints on mapped forearms and shins tell."""
+    copies = {a: b for a, b in mapping.copies.items() if a in rig.index}
+    poles = {a: slot for a, slot in mapping.poles.items() if a in rig.index}
+    mapped, carried = set(mapping.mapped_bones), set()
+    for limb in rig.ik:
+        for side in ("left", "right"):
+            for part, end in (("elbow", "wrist"), ("knee", "ankle")):
+                if limb.bone not in mapping.bones(f"{side}_{part}") or not mapping.bones(f"{side}_{end}"):
+                    continue
+                if limb.target in rig.index and limb.target not in mapped:
+                    copies.setdefault(limb.target, mapping.bones(f"{side}_{end}")[0])
+                if limb.pole in rig.index and limb.pole not in mapped:
+                    poles.setdefault(limb.pole, f"{side}_{part}")
+                    carried.add(limb.pole)
+    return copies, poles, frozenset(carried)
 
 
 def _with_twists(plan: Plan) -> Plan:

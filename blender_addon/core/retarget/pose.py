@@ -100,28 +100,6 @@ class Pose:
         relative = rot.mul(rot.conjugate(above), self.rotations)
         return rot.mul(plan.to_basis, np.where(has, relative, self.rotations))
 
-    def world_copies(self) -> tuple[list[str], np.ndarray, dict[str, np.ndarray]]:
-        """Controls that take the place and turn of a driven bone: names (C), channels (T, C, 4), locations.
-
-        Such controls (hand and foot IK) hang on nothing that is driven, so their basis is their turn since rest.
-        """
-        plan, rig = self.plan, self.plan.rig
-        names, turns, places = [], [], {}
-        driven = {rig.names[bone]: k for k, bone in enumerate(plan.driven)}
-        for control, bone in plan.mapping.copies.items():
-            if bone not in driven:
-                continue
-            k, own = driven[bone], rig.index[control]
-            rest, inverse = plan.body.rest[own], rot.conjugate(plan.body.rest[own])
-            turn = rot.mul(self.rotations[:, k], rot.conjugate(plan.body.rest[plan.driven[k]]))
-            names.append(control)
-            turns.append(rot.mul(rot.mul(inverse, turn), rest))
-            moved = self.point(k, plan.body.heads[own]) - plan.body.heads[own]
-            axes = inverse if rig.local_location[own] else rot.conjugate(plan.body.frame)
-            places[control] = rot.rotate(np.broadcast_to(axes, turn.shape), moved)
-        frames = len(self.rotations)
-        return names, np.stack(turns, axis=1) if turns else np.zeros((frames, 0, 4)), places
-
     def location_carrier(self) -> tuple[int | None, np.ndarray]:
         """The bone that carries the body's offset (the hips, or the first bone above them that is not connected to its
         parent), as an index into the rig's bones, and its location channel (T, 3); None when there is none.

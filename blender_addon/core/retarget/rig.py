@@ -10,7 +10,16 @@ import numpy as np
 from ...shared import rotations as rot
 from ...shared.errors import UnderstudyError
 
-__all__ = ["RigRest", "rig_rest"]
+__all__ = ["IkLimb", "RigRest", "rig_rest"]
+
+
+@dataclass(frozen=True)
+class IkLimb:
+    """An IK constraint that is on: the bone that has it, its target and its pole, bones of the same armature ("" for none)."""
+
+    bone: str
+    target: str
+    pole: str = ""
 
 
 @dataclass(frozen=True)
@@ -29,6 +38,7 @@ class RigRest:
     :ivar deform: (B,) bool, ``Bone.use_deform``.
     :ivar rotation_modes: B strings, ``PoseBone.rotation_mode``.
     :ivar constrained: (B,) bool: the pose bone has constraints that are on.
+    :ivar ik: the limbs that IK moves.
     """
 
     names: tuple[str, ...]
@@ -42,6 +52,7 @@ class RigRest:
     deform: np.ndarray = None  # type: ignore[assignment]
     rotation_modes: tuple[str, ...] = ()
     constrained: np.ndarray = None  # type: ignore[assignment]
+    ik: tuple[IkLimb, ...] = ()
 
     def __post_init__(self) -> None:
         count = len(self.names)

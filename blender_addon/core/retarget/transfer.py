@@ -15,6 +15,7 @@ from .align import limb_directions
 from .arms import keep_hands_apart
 from .axes import FORWARD, UP, quat_to_z_up, vector_to_z_up
 from .contacts import standing
+from .controls import control_channels
 from .feet import plant
 from .options import RetargetOptions, RetargetResult
 from .plan import Plan, make_plan
@@ -226,7 +227,7 @@ def _channels(
         bones.insert(0, rig.names[root])
         rotations = np.concatenate((turn[:, None], rotations), axis=1)
 
-    copied, turns, places = pose.world_copies()
+    copied, turns, places = control_channels(plan, pose)
     bones += copied
     rotations = np.concatenate((rotations, turns), axis=1)
     locations |= places

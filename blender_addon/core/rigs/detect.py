@@ -122,6 +122,7 @@ def _mapping(fit: _Fit, names: Sequence[str], parents: Sequence[int]) -> Mapping
         min(max(fit.score, 0.0), 1.0), missing_sentences(fit.slots, fit.preset, fit.dropped),
         unmapped_sentences(names, parents, fit.slots),
         tuple(fit.dropped.values()), follows, copies, properties,
+        {control: slot for control, slot in preset.pole_slots().items() if control in known},
     )
 
 

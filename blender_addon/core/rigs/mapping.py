@@ -25,7 +25,7 @@ class Mapping:
     :ivar unmapped: bone -> sentence, for bones that follow their parent.
     :ivar warnings: sentences about doubtful matches.
     :ivar follows: bone -> control that it moves with by constraints; :ivar copies: control -> bone whose place it takes;
-    :ivar properties: ``bone:property`` -> value. All three as in :class:`.preset.Preset`, for rigs with controls.
+    :ivar poles: pole control -> elbow or knee slot; :ivar properties: ``bone:property`` -> value. All four as in :class:`.preset.Preset`, for rigs with controls.
     """
 
     preset: str
@@ -39,6 +39,7 @@ class Mapping:
     follows: MappingType[str, str] = field(default_factory=dict)
     copies: MappingType[str, str] = field(default_factory=dict)
     properties: MappingType[str, float] = field(default_factory=dict)
+    poles: MappingType[str, str] = field(default_factory=dict)
 
     def bones(self, slot: str) -> tuple[str, ...]:
         """The chain in a slot, empty when there is none."""
@@ -78,7 +79,7 @@ class Mapping:
         kept = {slot: tuple(slots[slot]) for slot in SLOTS if slots.get(slot)}
         values = {"preset": self.preset, "label": self.label, "bone_count": self.bone_count, "score": self.score,
                   "missing": self.missing, "unmapped": self.unmapped, "warnings": self.warnings, "follows": self.follows,
-                  "copies": self.copies, "properties": self.properties, **changes}
+                  "copies": self.copies, "properties": self.properties, "poles": self.poles, **changes}
         return Mapping(slots=kept, **values)  # type: ignore[arg-type]
 
     @property

@@ -27,6 +27,7 @@ class Preset:
     :ivar controls: bones are controls of a rig with constraints, not the bones that deform.
     :ivar follows: bone -> control that it moves with by constraints, whatever its parent is.
     :ivar copies: control -> mapped bone whose place and turn it takes too (IK controls beside FK ones).
+    :ivar poles: control that an elbow or knee looks at -> ``elbow`` or ``knee``.
     :ivar properties: ``bone:property`` -> value that makes the rig obey the controls above.
     """
 
@@ -41,6 +42,7 @@ class Preset:
     copies: dict[str, str] = field(default_factory=dict)
     properties: dict[str, float] = field(default_factory=dict)
     exact: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    poles: dict[str, str] = field(default_factory=dict)
 
     def both_sides(self, table: dict[str, Any]) -> dict[str, Any]:
         """A table of names with ``*`` written out for left and right."""
@@ -49,6 +51,11 @@ class Preset:
             for token in self.sides if "*" in key else ("",):
                 result[key.replace("*", token)] = value.replace("*", token) if isinstance(value, str) else value
         return result
+
+    def pole_slots(self) -> dict[str, str]:
+        """Pole control -> slot, sides filled in."""
+        return {control.replace("*", token): f"{side}_{part}" for control, part in self.poles.items()
+                for side, token in zip(SIDES, self.sides, strict=True)}
 
     def slots(self) -> dict[str, tuple[tuple[str, ...], ...]]:
         """Slot -> chain of alternatives, sides filled in, in the order of :data:`.slots.SLOTS`."""

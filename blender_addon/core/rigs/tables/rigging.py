@@ -32,8 +32,11 @@ _RIGIFY = Preset(
     follows={"ORG-shoulder.*": "shoulder.*", "DEF-hand.*": "hand_fk.*", "ORG-hand.*": "hand_fk.*", "ORG-spine.006": "head",
              "ORG-foot.*": "foot_fk.*", "DEF-foot.*": "foot_fk.*"},
     copies={"hand_ik.*": "hand_fk.*", "foot_ik.*": "foot_fk.*"},
+    poles={"upper_arm_ik_target.*": "elbow", "thigh_ik_target.*": "knee"},
+    # the last three let a limb look the same when it is switched to IK: poles are used, and hang on the root as the IK controls do
     properties={"upper_arm_parent.*:IK_FK": 1.0, "thigh_parent.*:IK_FK": 1.0, "upper_arm_parent.*:FK_limb_follow": 0.0,
-                "thigh_parent.*:FK_limb_follow": 0.0, "torso:neck_follow": 1.0, "torso:head_follow": 1.0},
+                "thigh_parent.*:FK_limb_follow": 0.0, "torso:neck_follow": 1.0, "torso:head_follow": 1.0,
+                **{f"{limb}_parent.*:{name}": 1.0 for limb in ("upper_arm", "thigh") for name in ("pole_vector", "pole_parent", "IK_parent")}},
 )
 _RIGIFY_DEFORM = Preset(
     "rigify_deform", "Rigify deform bones", ("L", "R"),
@@ -52,6 +55,8 @@ _ARP_CONTROLS = Preset(
     {"hip": "c_thigh_fk.*", "knee": "c_leg_fk.*", "ankle": "c_foot_fk.*", "foot": "c_toes_fk.*", "collar": "c_shoulder.*",
      "shoulder": "c_arm_fk.*", "elbow": "c_forearm_fk.*", "wrist": "c_hand_fk.*", **fingers("c_{f}{n}.*", ("thumb", "index", "middle", "ring", "pinky"))},
     marks=("c_root_master.x", "c_traj", "c_thigh_fk.l", "c_pos"), controls=True,
+    copies={"c_hand_ik.*": "c_hand_fk.*", "c_foot_ik.*": "c_foot_fk.*"}, poles={"c_arms_pole.*": "elbow", "c_leg_pole.*": "knee"},
+    properties={"c_hand_ik.*:ik_fk_switch": 1.0, "c_foot_ik.*:ik_fk_switch": 1.0},
 )
 _ARP_EXPORT = Preset(
     "auto_rig_pro_export", "Auto-Rig Pro (exported)", ("l", "r"),
