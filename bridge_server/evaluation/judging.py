@@ -15,7 +15,7 @@ from bridge_server.motion.tokenizer import DOWN_RATE, Tokenizer
 from .evaluator import local_joints
 from .evaluator_training import TrainedEvaluator
 from .items import Body, Item, carried
-from .metrics import POOL, code_perplexity, code_usage, diversity, frechet_distance, mm_distance, mpjpe, r_precision
+from .metrics import POOL, code_perplexity, code_usage, diversity, frechet_distance, frechet_distance_unbiased, mm_distance, mpjpe, r_precision
 from .physics import Tally, tally
 
 __all__ = ["Judge", "Row", "reconstruct"]
@@ -111,6 +111,7 @@ class Judge:
             values = {f"r_precision_{k + 1}": float(v) for k, v in enumerate(top)}
             if fid:
                 values["fid"] = frechet_distance(vectors, self.real)
+                values["fid_infinite"] = frechet_distance_unbiased(vectors, self.real, np.random.default_rng(50 + r))
             values |= {"mm_distance": mm_distance(vectors, self.text_vectors[r]), "diversity": diversity(vectors, g)}
             values |= sum(own.values(), Tally()).figures()
             found.append(values)

@@ -204,6 +204,7 @@ class Measured:
         bodies = self.takes.row("beats", [speak(path.name, audio, seed) for seed in range(self.options.takes)])
         onsets, g = onset_times(audio.samples, audio.rate), np.random.default_rng(7)
         scores = [beat_score(kinematic_beats(*b), onsets, audio.duration, g) for b in bodies]
+        drawn = self.takes.row("beats as drawn", [speak(path.name, audio, seed, False) for seed in range(self.options.takes)])
         sigmas = [s.sigmas for s in scores]
         self.figures["beat_sigma"] = float(np.mean(sigmas))
         self.other["beats"] = {
@@ -212,6 +213,7 @@ class Measured:
             "shifted_mean": float(np.mean([s.mean for s in scores])),
             "shifted_std": float(np.mean([s.std for s in scores])),
             "recall": float(np.mean([s.recall for s in scores])),
+            "as_drawn": float(np.mean([beat_score(kinematic_beats(*b), onsets, audio.duration, g).sigmas for b in drawn])),
             "onsets": int(len(onsets)),
             "beats_of_motion": float(np.mean([s.beats for s in scores])),
         }
@@ -230,6 +232,7 @@ class Measured:
         mine = self.rows["directed"].mean
         self.figures["r3_ratio_to_real"] = mine["r_precision_3"] / max(real.mean["r_precision_3"], 1e-9)
         self.figures["fid_ratio_to_baseline"] = mine["fid"] / max(random.mean["fid"], 1e-9)
+        self.other["fid_infinite_ratio_to_baseline"] = mine["fid_infinite"] / max(random.mean["fid_infinite"], 1e-9)
         self.figures["foot_slide_ratio"] = mine["foot_slide_mm"] / max(real.mean["foot_slide_mm"], 1e-9)
         self.figures["jitter_ratio"] = mine["jitter"] / max(real.mean["jitter"], 1e-9)
         if "directed, speech on" in self.rows:

@@ -36,6 +36,7 @@ _COLUMNS: Final = (
     ("r_precision_2", "R@2", 3),
     ("r_precision_3", "R@3", 3),
     ("fid", "FID", 4),
+    ("fid_infinite", "FID∞", 4),
     ("mm_distance", "MM-dist", 3),
     ("diversity", "diversity", 3),
     ("foot_slide_mm", "slide mm/frame", 2),
@@ -114,6 +115,13 @@ def _rows(report: dict[str, Any]) -> str:
     )
 
 
+def _infinite(report: dict[str, Any]) -> str:
+    ratios = ", ".join(f"`{n}` {found['other']['fid_infinite_ratio_to_baseline']:.3f}" for n, found in report["sets"].items())
+    rows = report["reference"]
+    right = rows["training clip, right caption"]["mean"]["fid_infinite"] / max(rows["random training clip"]["mean"]["fid_infinite"], 1e-9)
+    return f"Without that part (FID∞) the ratio to random training clips is {ratios}; for training clips with the right caption {right:.3f}."
+
+
 def _by_set(report: dict[str, Any]) -> str:
     real = report["reference"]["real"]["by_set"]
     lines = []
@@ -182,7 +190,8 @@ def _speech(report: dict[str, Any]) -> str:
                 f"\n\nReal speech with `{name}`: consistency {b['consistency']:.3f}, shifted "
                 f"{b['shifted_mean']:.3f} ± {b['shifted_std']:.3f} (over onsets: {b['recall']:.3f}); "
                 f"{b['onsets']} onsets, {b['beats_of_motion']:.0f} beats of motion a take; "
-                f"`beat_sigma` is the mean of {len(b['sigma_of_each_take'])} takes with different seeds: {each}."
+                + (f"as drawn, without leading strokes to syllables: {b['as_drawn']:.2f}; " if "as_drawn" in b else "")
+                + f"`beat_sigma` is the mean of {len(b['sigma_of_each_take'])} takes with different seeds: {each}."
             )
     return text
 
@@ -272,7 +281,9 @@ _DEFINITIONS: Final = """\
   several times: a description counts as right when the motion's clip carries that very sentence. The same rule holds
   for every row.
 - **FID, FGD.** Fréchet distance with unbiased covariances; FID over clips in the judge's space, FGD over windows of
-  2.1 s of the upper body in an autoencoder's. Few clips raise both: compare rows, which have equal numbers.
+  2.1 s of the upper body in an autoencoder's. Few clips raise both: compare rows, which have equal numbers. **FID∞** is
+  what endless clips would give (Chong and Forsyth, CVPR 2020): the line through the distances of subsets, over one
+  divided by their size, read off at zero. The target is for the FID proper.
 - **Baselines.** A random training clip that shares no caption with the item, cut to its length; and the training
   data's mean pose.
 - **Foot slide.** Horizontal path per frame of heels and toe ends that are under 5 cm in two frames in a row, whatever
@@ -282,7 +293,9 @@ _DEFINITIONS: Final = """\
   the feet's figures.
 - **Beat consistency.** Local minima of the upper body's mean speed against onsets of the sound, float times, sigma
   0.1 s (AI Choreographer, HA2G); beside 100 random shifts of the same motion round the recording. The synthesized
-  performances, whose strokes are placed on the stresses, say what the measure gives where rhythm is there.
+  performances, whose strokes are placed on the stresses, say what the measure gives where rhythm is there. "As drawn" is
+  the same takes without leading strokes to syllables (docs/architecture.md), which finds its syllables in the features that
+  the audio branch hears; the measure's onsets are found by other code, and close ones are the same events.
 - **MPJPE.** Distance of the joints after the pelvis is put at the same place with the same heading, frame by frame;
   "with drift" aligns the place alone, so that the heading counts as it was added up from decoded turns.
 """
@@ -325,6 +338,9 @@ validation splits its R@3 is {e['validation_r3']:.3f}.
 {_rows(report)}
 
 R-precision by chance, under the same rule for repeated captions: {chance}. Multimodality: {multi or 'not measured'}.
+
+Two random halves of the real test motion, {s['items'] // 2} clips each, lie {s['fid_of_halves']:.4f} apart: what chance
+alone makes of like sets. {_infinite(report)}
 
 {_by_set(report)}
 

@@ -15,7 +15,7 @@ from .evaluator_training import TrainedEvaluator, load_or_train
 from .items import Item, mean_pose, random_clips, read_items, right_clips, thin
 from .judging import Judge
 from .measuring import Measured, Options, Speech, beat_sigmas, gesture_l1, read_speech, rounded
-from .metrics import frechet_distance
+from .metrics import frechet_distance, frechet_distance_of_halves
 
 __all__ = ["TARGETS", "Options", "evaluate"]
 
@@ -106,6 +106,7 @@ def evaluate(options: Options) -> dict[str, Any]:
                 if speech is None
                 else f"{len(speech.clips)} recordings" + (", synthesized" if speech.moving else "")
             ),
+            "fid_of_halves": round(frechet_distance_of_halves(judge.real, np.random.default_rng(9)), 5),
             "chance_r_precision": [round(float(c), 4) for c in judge.chance()],
         },
         "reference": {r.name: r.to_json() for r in (real, right, random, still)},

@@ -56,9 +56,9 @@ def direct(item: Item, text: str, seed: int, audio: Audio | None = None) -> Wish
     return Wish(item.name, request, audio)
 
 
-def speak(name: str, audio: Audio, seed: int) -> Wish:
-    """Speech alone, for its whole length."""
-    return Wish(name, MotionRequest(fps=FPS, duration=audio.duration, seed=seed, face=False), audio)
+def speak(name: str, audio: Audio, seed: int, keep_time: bool = True) -> Wish:
+    """Speech alone, for its whole length. :param keep_time: strokes are led to syllables."""
+    return Wish(name, MotionRequest(fps=FPS, duration=audio.duration, seed=seed, face=False, keep_time=keep_time), audio)
 
 
 def _code() -> bytes:

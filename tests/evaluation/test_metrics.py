@@ -87,3 +87,16 @@ def test_codes() -> None:
     # p = 3/4, 1/4: exp(0.75 ln(4/3) + 0.25 ln 4) = 4 / 3^0.75
     assert metrics.code_perplexity([0, 0, 0, 1], 8) == pytest.approx(4 / 3**0.75)
     assert metrics.code_usage(np.array([[0, 1], [1, 1]]), 8) == 0.25
+
+
+def test_the_distance_of_endless_samples() -> None:
+    rng = np.random.default_rng(3)
+    scale = np.linspace(0.5, 1.5, 8)
+    a, b, c = (rng.normal(size=(150, 8)) * scale for _ in range(3))
+    c[:, 0] += 1.0
+    alike = metrics.frechet_distance_unbiased(a, b, np.random.default_rng(0))
+    assert abs(alike) < 0.4 * metrics.frechet_distance(a, b)
+    # the true distance is that of the means: 1
+    assert abs(metrics.frechet_distance_unbiased(a, c, np.random.default_rng(0)) - 1.0) < 0.35
+    halves = metrics.frechet_distance_of_halves(a, np.random.default_rng(0))
+    assert halves > 1.5 * metrics.frechet_distance(a, b) > 0
