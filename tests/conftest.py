@@ -79,13 +79,14 @@ class BlenderFile(pytest.File):
         if python is None:
             yield BlenderTest.from_parent(self, name="no Blender", node="")
             return
-        done = _pytest(python, "--collect-only", "-q", "-o", "addopts=--import-mode=importlib", str(self.path))
-        marker = self.path.name + "::"
-        names = [line.partition(marker)[2].strip() for line in done.stdout.splitlines() if marker in line]
-        if not names and done.returncode != 5:
-            raise self.CollectError(f"{self.path.name} cannot be collected by Blender's Python:\n{done.stdout[-6000:]}")
+        names = _names_in(self.path, python)
         for name in names:
             yield BlenderTest.from_parent(self, name=name, node=name)
+
+    @staticmethod
+    def every() -> list[Path]:
+        """All test files for Blender's Python."""
+        return [path for path in sorted((ROOT / "tests").rglob("test_*.py")) if for_blender(path)]
 
     def run_once(self, names: list[str]) -> dict[str, tuple[str, str]]:
         """Outcome ("passed", "failed", "skipped") and text of each test; the file is run on the first call."""
@@ -104,6 +105,30 @@ class BlenderFile(pytest.File):
                 text = f"Blender's Python ended with {done.returncode}\n{done.stdout[-8000:]}"
                 return dict.fromkeys(names, ("failed", text))
             return _read(report, done.stdout)
+
+
+_names: dict[Path, list[str]] = {}
+"""Tests by file, of those that were collected together: a start of Blender's Python for each file takes longer than the rest."""
+
+
+def _names_in(path: Path, python: Path) -> list[str]:
+    """Names of the tests in a file. :raises CollectError: with what Blender's Python said."""
+    if not _names:
+        every = [other for other in BlenderFile.every() if other != path] if path.is_relative_to(ROOT / "tests") else []
+        # a file that cannot be collected spoils its own answer only: it is asked for again by itself
+        done = _pytest(python, "--collect-only", "-q", "--continue-on-collection-errors", "-o", "addopts=--import-mode=importlib",
+                       str(path), *map(str, every))
+        for line in done.stdout.splitlines():
+            file, found, name = line.strip().partition("::")
+            if found and (ROOT / file).is_file():
+                _names.setdefault(ROOT / file, []).append(name)
+    if path not in _names:
+        done = _pytest(python, "--collect-only", "-q", "-o", "addopts=--import-mode=importlib", str(path))
+        marker = path.name + "::"
+        _names[path] = [line.partition(marker)[2].strip() for line in done.stdout.splitlines() if marker in line]
+        if not _names[path] and done.returncode != 5:
+            raise pytest.Collector.CollectError(f"{path.name} cannot be collected by Blender's Python:\n{done.stdout[-6000:]}")
+    return _names[path]
 
 
 class BlenderTest(pytest.Item):
