@@ -57,6 +57,8 @@ def _exists(module: str) -> bool:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command line; returns the exit code. Every failure is one sentence on standard error."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
+    if arguments[:2] == ["evaluate", "video"]:
+        arguments[:2] = ["evaluate-video"]
     parser = argparse.ArgumentParser(
         prog="understudy", description="Performs speech and written directions as character motion."
     )
