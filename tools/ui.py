@@ -20,6 +20,7 @@ ROOT: Final = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(Path(__file__).resolve().parent)]
 
 from bridge_server.cli.launch import launch  # noqa: E402
+from film import portrait  # noqa: E402
 from shared.errors import UnderstudyError  # noqa: E402
 from trixie import DISPLAY_SIZE, SUITES, CannotRun, blender, chroot, display, screenshot  # noqa: E402
 
@@ -46,8 +47,9 @@ def drive(root: Path, pictures: Path, generator: str) -> list[Path]:
     (stage / "home").mkdir(parents=True)
     (stage / "shots").mkdir()
     build(stage)
-    for name in ("examples/speech.wav", "examples/directions.json", "tools/ui_drive.py"):
+    for name in ("examples/speech.wav", "examples/directions.json", "tools/ui_drive.py", "tools/ui_film.py"):
         shutil.copy(ROOT / name, stage)
+    portrait(stage)
     extra = ["--generator", generator] if generator else []
     _, bridge = launch(stage / "state", extra=extra, parent_pid=os.getpid(), seconds=180)
     taken: list[Path] = []

@@ -162,6 +162,10 @@ def picture_of_take():
 STEPS = [prepare, open_panel, choose_tab, add_character, speech_and_directions, picture_of_panel, perform,
          wait_for_progress, picture_of_progress,
          wait_for_take, show_take, picture_of_take]
+sys.path.insert(0, str(HERE))
+import ui_film  # noqa: E402  (stands beside this file)
+
+STEPS += ui_film.steps(sys.modules[__name__])
 
 
 def tick():
