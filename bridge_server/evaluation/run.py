@@ -53,7 +53,7 @@ def _ablation(
 ) -> dict[str, Any]:
     """One row of the ablations, or the reason why there is none."""
     try:
-        m = Measured(options, str(folder), judge, speech, judge.repeats)
+        m = Measured(options, str(folder), judge, speech, 1)
         m.tokenizer(everything)
         m.directions()
         m.directed_with_speech()
