@@ -12,7 +12,7 @@ from scipy.ndimage import gaussian_filter1d
 
 from bridge_server.audio.sound import Audio
 from bridge_server.face import acoustics as ac
-from bridge_server.face import eyes, phonemes
+from bridge_server.face import eyes, listening, phonemes
 from bridge_server.face.emotion import emotion_curves
 from bridge_server.face.mouth import (
     Segment,
@@ -123,15 +123,17 @@ class FacePerformance:
 
 def _mouth_rows(
     audio: Audio, transcript: str | None, options: FaceOptions, rows: int, a: ac.Acoustics, emotion: np.ndarray
-) -> tuple[np.ndarray, phonemes.Phonemes]:
-    """(rows, 52) mouth curves at the acoustics' own times, and what is behind them."""
+) -> tuple[np.ndarray, phonemes.Phonemes, ac.Acoustics]:
+    """(rows, 52) mouth curves at the acoustics' own times, what is behind them, and the acoustics of the speech alone."""
     if options.words is not None:
         words = complete(options.words, ac.mono16(audio))
-        found = phonemes.Phonemes(to_segments(words), "artist", [], words)
+        found = phonemes.Phonemes(to_segments(words), "artist", [], words, listening.of_words(words, len(a)))
     elif options.segments is not None:
         found = phonemes.Phonemes(list(options.segments), "artist", [], from_segments(options.segments))
     else:
         found = phonemes.find(audio, a, transcript, options.language)
+    if found.speaking is not None:
+        a = listening.only_speech(a, found.speaking)
     heard = mouth_from_signal(a)
     if found.segments:
         shaped = scale_jaw(coarticulate(found.segments, len(a)), a.level)
@@ -148,7 +150,7 @@ def _mouth_rows(
     out = np.zeros((rows, len(ARKIT)), np.float32)
     out[: len(a)] = mouth[:rows]
     out[len(a) :] = emotion[len(a) :] * _MOUTH
-    return out, found
+    return out, found, a
 
 
 def _idle(curves: np.ndarray, times: np.ndarray, seed: int) -> None:
@@ -229,7 +231,6 @@ def perform(
         )
     duration = float(times[-1]) + ac.HOP
     a = ac.analyse(audio) if audio is not None and len(audio.samples) else None
-    prosody = find_prosody(a, duration)
     emotion = emotion_curves(options.emotions, times)
     found = phonemes.Phonemes([], "none")
     warnings: list[str] = []
@@ -239,7 +240,7 @@ def perform(
         emotion_rows = np.zeros((rows, len(ARKIT)), np.float32)
         for i in np.flatnonzero(emotion.any(axis=0)):
             emotion_rows[:, i] = np.interp(at_rows, times, emotion[:, i])
-        mouth, found = _mouth_rows(audio, transcript, options, rows, a, emotion_rows)
+        mouth, found, a = _mouth_rows(audio, transcript, options, rows, a, emotion_rows)
         curves += ac.sample(mouth, times + options.lead)
         curves += emotion * ~_MOUTH
         idle = np.zeros_like(curves)
@@ -251,6 +252,7 @@ def perform(
             warnings.append("The audio is silent, so the face only idles; check the sound's volume.")
         curves += emotion
         _idle(curves, times, seed)
+    prosody = find_prosody(a, duration)
     _brows(curves, times, prosody, seed, options.brows)
     gaze = np.broadcast_to(np.asarray(options.gaze, dtype=np.float64), (len(times), 2))
     saccades = eyes.saccades(times, duration, seed)

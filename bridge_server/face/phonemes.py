@@ -10,11 +10,11 @@ import numpy as np
 
 from bridge_server.audio.sound import Audio
 from bridge_server.face import align as aligner
-from bridge_server.face import recogniser, transcript
+from bridge_server.face import listening, recogniser, transcript
 from bridge_server.face.acoustics import HOP, Acoustics, mono16
 from bridge_server.face.mouth import Segment
 from bridge_server.face.shapes_in_time import split_shapes
-from bridge_server.face.visemes import VISEME_INDEX, VISEMES, arpabet_visemes
+from bridge_server.face.visemes import BILABIALS, VISEME_INDEX, VISEMES, arpabet_visemes
 from bridge_server.face.words import from_segments, to_segments
 from shared.speech import Word
 
@@ -24,6 +24,10 @@ _LONGEST_ALIGNED: Final = 900.0
 """Seconds; without the recogniser a speech is aligned in one piece, and the aligner keeps all of it in memory."""
 _CHANGE: Final = -2.2
 """Log probability of going from one viseme to another within 20 ms; a phoneme lasts about 80 ms."""
+_FOLLOW: Final = 0.5
+"""Weight of what follows what in speech, beside what is heard."""
+_BIAS: Final = np.array([0.6 if v in BILABIALS else 0.0 for v in VISEMES])
+"""Added to log probabilities: a bilabial that is missed is seen at once, lips that touch on an /n/ hardly."""
 
 
 _SAY: Final = 0.35
@@ -36,34 +40,38 @@ class Phonemes:
     :ivar source: ``transcript``, ``recogniser``, ``signal`` or ``artist``.
     :ivar warnings: sentences for the user.
     :ivar words: what an artist sees and corrects; stretches of sounds where no words are known.
+    :ivar speaking: (N,) in [0, 1] every :data:`~.acoustics.HOP`, whether somebody speaks; None: wherever it is loud.
     """
 
     segments: list[Segment]
     source: str
     warnings: list[str] = field(default_factory=list)
     words: list[Word] = field(default_factory=list)
+    speaking: np.ndarray | None = None
 
 
-def decode(probabilities: np.ndarray) -> list[Segment]:
+def decode(probabilities: np.ndarray, follow: np.ndarray | None = None) -> list[Segment]:
     """The most likely sequence of visemes, each at least 40 ms long, by Viterbi over rows (M, 15) of 20 ms.
 
     A segment's confidence is the mean probability of its viseme.
+
+    :param follow: (15, 15) probability that one viseme comes after another, as speech has it; None: all alike.
     """
-    scores = np.log(np.maximum(probabilities, 1e-6))
+    scores = np.log(np.maximum(probabilities, 1e-6)) + _BIAS
     rows, count = scores.shape
     if rows == 0:
         return []
+    change = np.full((count, count), _CHANGE)
+    if follow is not None:
+        change += _FOLLOW * (np.log(np.maximum(follow, 1e-4)) + np.log(count - 1))
+    np.fill_diagonal(change, -np.inf)
     # two states per viseme, entered and held, make the shortest segment two rows long
     first, held = scores[0].copy(), np.full(count, -np.inf)
     entered_from, stayed = np.zeros((rows, count), np.int16), np.zeros((rows, count), bool)
     for k in range(1, rows):
-        order = int(np.argmax(held))
-        enter = np.full(count, held[order] + _CHANGE)
-        others = np.delete(np.arange(count), order)
-        enter[order] = held[others].max() + _CHANGE if np.isfinite(held[others].max()) else -np.inf
-        entered_from[k] = order
-        if np.isfinite(enter[order]):
-            entered_from[k, order] = others[np.argmax(held[others])]
+        ways = held[:, None] + change
+        entered_from[k] = ways.argmax(axis=0)
+        enter = ways[entered_from[k], np.arange(count)]
         stayed[k] = held >= first
         held = np.maximum(first, held) + scores[k]
         first = enter + scores[k]
@@ -153,6 +161,19 @@ def _from_transcript(
     return fitted, notes
 
 
+def _noticed(a: Acoustics, speaking: np.ndarray | None) -> list[str]:
+    """What is to be said about sounds that are not one person speaking."""
+    notes = []
+    if speaking is not None and (found := listening.other_sound(a, speaking)):
+        where = ", ".join(f"{_clock(s)}–{_clock(e)}" for s, e in found[:4]) + (" and elsewhere" if len(found) > 4 else "")
+        notes.append(f"What sounds at {where} is music or noise and no speech; the lips stay still there.")
+    if listening.two_voices(a if speaking is None else listening.only_speech(a, speaking)):
+        notes.append(
+            "Two voices seem to speak by turns, and the lips follow both; give each character a sound of its own."
+        )
+    return notes
+
+
 def _patched(words: list[Word], missed: list[tuple[float, float]], other: list[Word]) -> list[Word]:
     """Words, and in the stretches that they miss the recognised sounds."""
     extra = [w for w in other if any(s <= (w.start + w.end) / 2 < e for s, e in missed)]
@@ -174,18 +195,24 @@ def find(audio: Audio, acoustics: Acoustics, text: str | None, language: str | N
     if text and text.strip():
         fitted, warnings = _from_transcript(audio, acoustics, text, heard, language)
         if fitted is not None and not fitted.missed:
-            return Phonemes(to_segments(fitted.words), "transcript", warnings, fitted.words)
+            known = listening.of_words(fitted.words, len(acoustics))
+            if heard is not None:  # a cheer between two words is speech too
+                known = np.maximum(known, listening.speaking(acoustics, heard))
+            warnings += _noticed(acoustics, known)
+            return Phonemes(to_segments(fitted.words), "transcript", warnings, fitted.words, known)
     if heard is None:
         said = "The viseme recogniser's weights are missing; the lips follow loudness and tone."
-        return Phonemes([], "signal", [*warnings, said])
+        return Phonemes([], "signal", [*warnings, said, *_noticed(acoustics, None)])
+    speaking = listening.speaking(acoustics, heard)
+    warnings += _noticed(acoustics, speaking)
     if language.lower().startswith("en") and aligner.available():
         heard = vote(heard, phone_loop(mono16(audio)))
-    segments = decode(heard)
+    segments = decode(heard, net.follow if net is not None else None)
     recognised = from_segments(segments)
     if fitted is None:
-        return Phonemes(segments, "recogniser", warnings, recognised)
+        return Phonemes(segments, "recogniser", warnings, recognised, speaking)
     words = _patched(fitted.words, fitted.missed, recognised)
     known = to_segments(fitted.words)
     inside = [s for s in segments if any(a <= (s.start + s.end) / 2 < b for a, b in fitted.missed)]
     outside = [s for s in known if not any(a <= (s.start + s.end) / 2 < b for a, b in fitted.missed)]
-    return Phonemes(sorted([*outside, *inside], key=lambda s: s.start), "transcript", warnings, words)
+    return Phonemes(sorted([*outside, *inside], key=lambda s: s.start), "transcript", warnings, words, speaking)

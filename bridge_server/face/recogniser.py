@@ -4,7 +4,7 @@
 Layout of the weights (``viseme.safetensors``, float16): ``in.weight (W, 40, 5)``, ``in.bias``, per block ``k``
 ``block.k.weight (W, W, 5)``, ``block.k.bias``, ``out.weight (15, W, 1)``, ``out.bias``. The first layer has stride 2,
 so that one output row is 20 ms; the blocks are residual, with SiLU, block ``k`` dilated by ``2 ** k``. Five blocks see
-1.3 s of sound on either side.
+1.3 s of sound on either side. ``follow (15, 15)``, if there, is how likely one viseme comes after another.
 """
 
 from __future__ import annotations
@@ -83,12 +83,14 @@ def _scaled(mel: np.ndarray, factor: float) -> np.ndarray:
 
 class Recogniser:
     """:param weights: tensors by name, as in the module's description.
+    :ivar follow: (15, 15) probability that a viseme comes after another, or None.
     :raises UnderstudyError: ``weights_invalid`` when tensors are missing or of another shape.
     """
 
     def __init__(self, weights: dict[str, np.ndarray]) -> None:
         try:
             self._w = {k: np.asarray(v, dtype=np.float32) for k, v in weights.items()}
+            self.follow = self._w.pop("follow", None)
             width = len(self._w["in.bias"])
             assert_shapes = {
                 "in.weight": (width, MELS, KERNEL),

@@ -137,6 +137,7 @@ def train(
     log.info("corpus: %d utterances, %.2f h", sum(len(c) for c in corpora), hours)
     items = render(work / "rendered", corpora, renderings * hours, seed)
     log.info("rendered: %d items", len(items))
+    follow = items.bigram()
     net = VisemeNet()
     if warm is not None:
         _load(net, warm)
@@ -199,6 +200,7 @@ def train(
             part.replace(checkpoint)
             _save(
                 mean,
+                follow,
                 work / "viseme.safetensors",
                 {
                     "steps": str(step + 1),
@@ -217,16 +219,18 @@ def _load(net: VisemeNet, path: Path) -> None:
     back = {ours: theirs for theirs, ours in _NAMES.items()}
     state = {}
     for name, array in load_file(path).items():
+        if name == "follow":
+            continue
         part, rest = name.split(".", 1)
         state[f"{back[part]}.{rest}"] = torch.from_numpy(array.astype(np.float32))
     net.load_state_dict(state)
 
 
-def _save(net: VisemeNet, path: Path, metadata: dict[str, str]) -> None:
+def _save(net: VisemeNet, follow: np.ndarray, path: Path, metadata: dict[str, str]) -> None:
     from safetensors.numpy import save_file
 
     part = path.with_suffix(".part")
-    save_file(export(net), part, metadata)
+    save_file({**export(net), "follow": follow.astype(np.float16)}, part, metadata)
     part.replace(path)
 
 
