@@ -159,7 +159,7 @@ class FilmOrder:
         """The ``submit`` message. :raises UnderstudyError: as :meth:`check`."""
         self.check()
         request = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in _ARRAYS}
-        buffers = {}
+        buffers: dict[str, np.ndarray] = {}
         for name, (kind, _) in _ARRAYS.items():
             array = getattr(self, name)
             if array is not None:
@@ -173,8 +173,8 @@ class FilmOrder:
         data = dict(message.body["request"])
         if found := problem(data, FILM_SCHEMA, "request"):
             raise UnderstudyError("request_invalid", f"The film cannot be made: {found}.", "Correct this value and film again.")
-        order = cls(**{k: data[k] for k in FILM_SCHEMA["properties"] if k in data},
-                    **{k: message.buffers[k] for k in _ARRAYS if k in message.buffers})
+        given: dict[str, Any] = {k: data[k] for k in FILM_SCHEMA["properties"] if k in data}
+        order = cls(**given, **{k: message.buffers[k] for k in _ARRAYS if k in message.buffers})  # type: ignore[arg-type]
         order.check()
         return order
 

@@ -54,7 +54,7 @@ def encode(message: Message) -> list[bytes | memoryview]:
         flat = np.ascontiguousarray(array, dtype=little)
         described.append({"name": name, "dtype": little.str, "shape": list(array.shape)})
         # a view as bytes also works for empty arrays, which memoryview.cast refuses
-        frames.append(memoryview(flat.reshape(-1).view(np.uint8)) if flat.size else b"")
+        frames.append(flat.reshape(-1).view(np.uint8).data if flat.size else b"")
     header: dict[str, Any] = {"protocol": message.protocol, "type": message.type, "id": message.id, "body": message.body}
     if message.token:
         header["token"] = message.token

@@ -145,16 +145,17 @@ class Worker:
         """Serve until told to stop."""
         self._thread.start()
         self._load()
-        if hasattr(self._performer, "facts"):
+        facts: Callable[[], dict[str, Any]] | None = getattr(self._performer, "facts", None)
+        if facts is not None:
             self._tasks.put(("facts", None))
         while True:
             task, argument = self._tasks.get()
             if task == "stop":
                 break
-            if task == "facts":
+            if task == "facts" and facts is not None:
                 # nobody waits for these; a job comes first
                 if self._tasks.empty():
-                    self._send([b"facts", json.dumps(self._performer.facts()).encode()])
+                    self._send([b"facts", json.dumps(facts()).encode()])
                 else:
                     self._tasks.put(("facts", None))
                 continue

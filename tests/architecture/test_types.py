@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The type checker over the add-on, with fake-bpy-module's stubs in the place of bpy."""
+"""The type checker over the add-on, with fake-bpy-module's stubs in the place of bpy, and over the service."""
 
 from __future__ import annotations
 
@@ -25,6 +25,21 @@ def check(folder: Path, source: str | None = None) -> subprocess.CompletedProces
     command = [sys.executable, "-m", "mypy", "--config-file", str(ROOT / "pyproject.toml"), "--cache-dir",
                str(ROOT / ".mypy_cache" / "addon"), "-p", "blender_addon"]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True)
+
+
+SERVICE = ("bridge_server.service", "bridge_server.executors", "shared")
+MODULES = ("metrics", "memory", "cli.client", "cli.keys", "cli.launch", "cli.options", "cli.serve", "cli.status", "cli.stop")
+
+
+def test_the_service_type_checks() -> None:
+    """What stays up for weeks: the service, its executors and commands, and all that both sides share."""
+    pytest.importorskip("mypy")
+    command = [sys.executable, "-m", "mypy", "--config-file", str(ROOT / "pyproject.toml"), "--cache-dir",
+               str(ROOT / ".mypy_cache" / "service")]
+    command += [part for name in SERVICE for part in ("-p", name)]
+    command += [part for name in MODULES for part in ("-m", f"bridge_server.{name}")]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_the_addon_type_checks(tmp_path: Path) -> None:
