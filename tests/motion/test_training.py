@@ -105,3 +105,20 @@ def test_non_commercial_data_is_refused_by_a_free_recipe(tmp_path: Path) -> None
         recipe.clips("train")
     with pytest.raises(UnderstudyError, match="no recipe"):
         load_recipe("nothing", tmp_path, tmp_path)
+
+
+def test_half_precision_trains_the_books_in_single(tmp_path: Path) -> None:
+    corpus = corpora.build(read_set(write_set(tmp_path / "set")), mirror=False)
+    config = TokenizerConfig(width=16, codes=32, code_width=8, levels=2)
+    model = train_tokenizer(corpus, corpus[:1], config, RunOptions(tmp_path / "run", steps=3, bf16=True), frames=32, batch=4)
+    assert {v.dtype for v in model.state_dict().values() if v.dtype.is_floating_point} == {torch.float32}
+    losses = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    assert all(np.isfinite(row["loss"]) and row["slip_mm"] >= 0 for row in losses if "loss" in row)
+
+
+def test_both_shipped_recipes_say_what_they_may_be_used_for(tmp_path: Path) -> None:
+    free, restricted = (load_recipe(name, tmp_path, tmp_path).settings for name in ("starter", "starter-nc"))
+    assert "bandai_nc" not in free["data"] and not free.get("non_commercial") and free["licence"] == "CC0-1.0"
+    assert restricted["non_commercial"] and restricted["licence"] == "CC-BY-NC-4.0"
+    # the same recipe otherwise: sizes and rates
+    assert all(free[k] == restricted[k] for k in ("tokenizer", "branches", "decoder", "audio", "tempi"))
