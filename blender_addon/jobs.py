@@ -8,8 +8,9 @@ from typing import Any
 
 import bpy
 
-from . import cast, compat, directions, gradual, session, sound, speech, splice, staging, streaming, takes
+from . import cast, compat, directions, gradual, session, sound, speech, splice, staging, streaming, takes, terms
 from .core.desk import Job
+from .face import acting, words
 from .shared import timeline
 from .shared.errors import UnderstudyError
 from .shared.motion import Motion
@@ -46,6 +47,8 @@ def build_request(context: bpy.types.Context, character: Any, start: float | Non
     if content is None and not asked and not bare:
         raise UnderstudyError("audio_missing", "There is neither speech nor a direction to perform.",
                               "Choose the speech, or add a direction.")
+    first = speech.origin(context, character) if start is None else start
+    shown = (context.scene.frame_end - first + 1) / rate
     last = max((d.end for d in asked), default=0.0)
     if last > MAX_SECONDS:
         raise UnderstudyError("direction_invalid", f"A direction ends after {last / 60:.0f} minutes; "
@@ -53,10 +56,12 @@ def build_request(context: bpy.types.Context, character: Any, start: float | Non
     # None lets the speech decide; directions may go on after it
     duration = None if content is not None and (seconds is None or last <= seconds) else last
     return MotionRequest(
-        fps=rate, duration=duration, directions=asked, seed=settings.seed, text_guidance=settings.text_guidance,
-        audio_guidance=settings.audio_guidance, amplitude=settings.amplitude, tempo=settings.tempo, energy=settings.energy,
+        fps=rate, duration=duration, directions=asked, seed=settings.seed, weights=settings.weights or terms.DEFAULT,
+        text_guidance=settings.text_guidance, audio_guidance=settings.audio_guidance,
+        amplitude=settings.amplitude, tempo=settings.tempo, energy=settings.energy, keep_time=settings.keep_time,
         in_place=settings.root == "in_place", audio_name=name, audio=content,
-        transcript=settings.transcript,
+        transcript=acting.transcript_of(character),
+        face_settings=acting.sampled(context, character, first, max(last, seconds or shown, 0.0), content),
     )
 
 
@@ -196,6 +201,7 @@ class Performance:
                     "Please report this, with the add-on's log file.")
             else:
                 self.action_uid = compat.session_uid(action)
+                words.after_take(character, job.motion, self.start, self.facts)
                 with compat.window_override():
                     bpy.ops.ed.undo_push(message="Perform Again" if self.stretches else "Perform")
                 self._go_on(character)
@@ -221,7 +227,8 @@ def submit(request: MotionRequest, owner: Performance) -> Job:
 def request_facts(character: Any, request: MotionRequest, start: float) -> dict[str, Any]:
     """What is kept with the take of where it came from."""
     return {"seed": request.seed, "directions": timeline.to_json(request.directions), "sound": request.audio_name,
-            "start_frame": start, "fps": request.fps}
+            "start_frame": start, "fps": request.fps, "speech": acting.signature(request.audio, request.transcript),
+            "lane": words.lane_mark(character)}
 
 
 def begin(context: bpy.types.Context, character: Any = None, *, seeds: Sequence[int] = ()) -> Job:
@@ -236,5 +243,5 @@ def begin(context: bpy.types.Context, character: Any = None, *, seeds: Sequence[
         request.seed = seeds[0]
     session.tell(character, None)
     start = speech.origin(context, character)
-    return submit(request, Performance(compat.session_uid(character), start, request_facts(character, request, start),
-                                       following=tuple(seeds[1:])))
+    facts = request_facts(character, request, start)
+    return submit(request, Performance(compat.session_uid(character), start, facts, following=tuple(seeds[1:])))

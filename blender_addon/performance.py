@@ -5,7 +5,7 @@ from typing import Any
 
 import bpy
 
-from . import cast, compat, session, takes
+from . import cast, compat, session, takes, translations
 from .shared.errors import UnderstudyError
 
 __all__ = ["CLASSES", "Performing", "draw", "reason_not_to_perform"]
@@ -152,6 +152,7 @@ def draw(layout: Any, context: bpy.types.Context, character: Any) -> None:
     terms.draw(column, settings)
     for name in ("amplitude", "tempo", "energy"):
         column.prop(settings, name, slider=True)
+    column.prop(settings, "keep_time")
     column.prop(settings, "root")
     column.prop(settings, "key_mode")
     if settings.key_mode == "SIMPLIFIED":
@@ -167,7 +168,7 @@ def draw(layout: Any, context: bpy.types.Context, character: Any) -> None:
         main.operator("understudy.perform", icon="PLAY")
         layout.prop(settings, "variations")
         if reason := reason_not_to_perform(context):
-            layout.label(text=reason, icon="INFO")
+            layout.label(text=translations.sentence(reason), icon="INFO", translate=False)
     else:
         row = layout.row(align=True)
         row.progress(factor=job.fraction, text=job.label, type="BAR")

@@ -50,6 +50,8 @@ class CharacterSettings(bpy.types.PropertyGroup):
     amplitude: FloatProperty(name="Size", default=1.0, min=0.0, max=2.0, description="How large gestures are")
     tempo: FloatProperty(name="Tempo", default=1.0, min=0.0, max=2.0, description="How fast gestures are")
     energy: FloatProperty(name="Energy", default=1.0, min=0.0, max=2.0, description="How forceful gestures are")
+    keep_time: BoolProperty(
+        name="Keep Time", default=True, description="Gestures end on syllables where nothing is directed and speech alone drives the body")
     root: EnumProperty(name="Root", items=ROOTS, description="Where the way through the room goes")
     key_mode: EnumProperty(name="Keys", items=KEY_MODES, description="How many keys a take gets")
     key_angle: FloatProperty(
