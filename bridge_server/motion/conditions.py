@@ -49,6 +49,10 @@ class Conditions:
         """Tokens ``start`` to ``stop``."""
         return Conditions(*(x[:, start:stop] for x in (self.text, self.since, self.until, self.given)))
 
+    def row(self, n: int) -> Conditions:
+        """Row ``n`` of the batch, as a batch of one."""
+        return Conditions(*(x[n:n + 1] for x in (self.text, self.since, self.until, self.given)))
+
     @staticmethod
     def stack(items: list[Conditions]) -> Conditions:
         """Along the batch."""

@@ -18,7 +18,7 @@ from .residual import ResidualBranch
 from .text_branch import TextBranch
 from .tokenizer import PartCoder, Tokenizer
 
-__all__ = ["HELD", "SampleOptions", "Speech", "WINDOW", "sample"]
+__all__ = ["HELD", "SampleOptions", "Size", "Speech", "WINDOW", "sample"]
 
 WINDOW: Final = 72
 """Tokens of a window, as trained."""
@@ -44,6 +44,23 @@ class Speech:
         """Tokens ``start`` to ``stop``."""
         return Speech(self.rows[:, 8 * start:8 * stop], self.given[start:stop], self.conditions.slice(start, stop), self.alone[start:stop])
 
+    def to(self, device: torch.device) -> Speech:
+        """On another device."""
+        return Speech(self.rows.to(device), self.given.to(device), self.conditions.to(device), self.alone.to(device))
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much is worked on at once, for devices with little memory.
+
+    :ivar window: tokens of a window. :ivar held: of them already final. :ivar together: whether the passes that guidance takes run
+        as one batch; apart they need a third of the memory and give the same.
+    """
+
+    window: int = WINDOW
+    held: int = HELD
+    together: bool = True
+
 
 @dataclass
 class SampleOptions:
@@ -63,6 +80,7 @@ class SampleOptions:
     order_noise: float = 8.0
     residual_temperature: float = 0.4
     seed: int = 0
+    size: Size = Size()
 
 
 def _gumbel(seed: int, *shape: int) -> Tensor:
@@ -107,10 +125,17 @@ class _Guided:
         """(1, N, G, codes) of tokens (1, N, G)."""
         o = self.options
         if self.audio is None:
-            logits, _ = self.text(tokens.expand(2, -1, -1), self.both)
+            if o.size.together:
+                logits, _ = self.text(tokens.expand(2, -1, -1), self.both)
+            else:
+                logits = torch.cat([self.text(tokens, self.both.row(n))[0] for n in range(2)])
             nothing, text = logits[:1], logits[1:]
             return nothing + o.text_guidance * self.strength * (text - nothing)
-        logits = self.audio(tokens.expand(3, -1, -1), self.rows, self.given, self.layers)
+        if o.size.together:
+            logits = self.audio(tokens.expand(3, -1, -1), self.rows, self.given, self.layers)
+        else:
+            logits = torch.cat([self.audio(tokens, self.rows[n:n + 1], self.given[n:n + 1], [x[n:n + 1] for x in self.layers])
+                                for n in range(3)])
         nothing, text, full = logits[:1], logits[1:2], logits[2:]
         return nothing + o.text_guidance * self.strength * (text - nothing) + o.audio_guidance * (full - text)
 
@@ -149,7 +174,7 @@ def _add_levels(tokens: Tensor, residual: ResidualBranch | None, tokenizer: Toke
     if residual is None:
         return tokens[..., None]
     levels = [tokens]
-    sums = torch.zeros(*tokens.shape, tokenizer.config.code_width)
+    sums = torch.zeros(*tokens.shape, tokenizer.config.code_width, device=tokens.device)
     for level in range(1, tokenizer.config.levels):
         for g, coder in enumerate(tokenizer.coders.values()):
             assert isinstance(coder, PartCoder)
@@ -181,15 +206,19 @@ def sample(
     """
     total, groups = conditions.given.shape[1:]
     levels = tokenizer.config.levels if residual is not None else 1
+    # the noise is drawn on the CPU, so that a seed gives the same on every device up to rounding
+    device = next(text.parameters()).device
+    conditions, speech = conditions.to(device), None if speech is None else speech.to(device)
     result = torch.full((1, total, groups, levels), -1, dtype=torch.long) if known is None else known[None, :, :, :levels].clone()
+    result = result.to(device)
     first = reached = 0
     while True:
-        stop = min(first + WINDOW, total)
+        stop = min(first + options.size.window, total)
         part = conditions.slice(first, stop)
         heard = None if speech is None else speech.slice(first, stop)
-        force = torch.from_numpy(strength[first:stop])
+        force = torch.from_numpy(strength[first:stop]).to(device)
         guided = _Guided(text, audio, part, heard, force, options)
-        noise = _noise(options, seeds, first, stop, groups, text.config.codes)
+        noise = _noise(options, seeds, first, stop, groups, text.config.codes).to(device)
         known = result[:, first:stop]
         done = max(first, reached)
 
@@ -203,7 +232,7 @@ def sample(
         if stop == total:
             return result[0]
         reached = stop
-        first = max(stop - HELD, 0)
+        first = max(stop - options.size.held, 0)
         # a last window that would be short reaches further back, so that it too sees a full one
-        if total - first < WINDOW:
-            first = max(0, total - WINDOW)
+        if total - first < options.size.window:
+            first = max(0, total - options.size.window)

@@ -144,7 +144,7 @@ class Tokenizer(nn.Module):
         for name, coder in self.coders.items():
             assert isinstance(coder, PartCoder)
             mean, std = getattr(self, f"mean_{name}"), getattr(self, f"std_{name}")
-            x = torch.cat([parts[p] for p in self.config.groups[name]], -1)
+            x = torch.cat([parts[p].to(mean.device) for p in self.config.groups[name]], -1)
             tokens.append(coder.quantizer(coder.encode((x - mean) / std))[1])
         return torch.stack(tokens, 2)
 
@@ -155,7 +155,7 @@ class Tokenizer(nn.Module):
         for g, (name, coder) in enumerate(self.coders.items()):
             assert isinstance(coder, PartCoder)
             mean, std = getattr(self, f"mean_{name}"), getattr(self, f"std_{name}")
-            out |= self._split(coder.decode(coder.quantizer.lookup(tokens[:, :, g])) * std + mean, name)
+            out |= self._split(coder.decode(coder.quantizer.lookup(tokens[:, :, g].to(mean.device))) * std + mean, name)
         return out
 
     def decode_features(self, tokens: Tensor) -> PartFeatures:

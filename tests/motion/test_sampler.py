@@ -5,16 +5,16 @@ import numpy as np
 import pytest
 import torch
 
-from bridge_server.motion.sampler import HELD, WINDOW, SampleOptions, Speech, sample
+from bridge_server.motion.sampler import HELD, WINDOW, SampleOptions, Size, Speech, sample
 from shared.errors import UnderstudyError
 
 from . import nets
 
 
-def draw(tokens: int, seed: int = 0, seeds: np.ndarray | None = None, audio: bool = False, **rest: object) -> torch.Tensor:
+def draw(tokens: int, seed: int = 0, seeds: np.ndarray | None = None, audio: bool = False, size: Size = Size(), **rest: object) -> torch.Tensor:
     return sample(
         nets.text_branch(), nets.audio_branch() if audio else None, nets.residual_branch(), nets.tokenizer(), nets.conditions(tokens),
-        np.ones((tokens, 2), np.float32), np.full((tokens, 2), -1) if seeds is None else seeds, SampleOptions(seed=seed, steps=4, top=16),
+        np.ones((tokens, 2), np.float32), np.full((tokens, 2), -1) if seeds is None else seeds, SampleOptions(seed=seed, steps=4, top=16, size=size),
         speech=Speech(torch.randn(1, 8 * tokens, 42, generator=torch.Generator().manual_seed(5)), torch.ones(tokens, dtype=torch.bool),
                       nets.conditions(tokens, 1), torch.arange(tokens) % 2 == 0) if audio else None, **rest)  # type: ignore[arg-type]
 
@@ -58,3 +58,11 @@ def test_progress_rises_to_one_and_a_cancel_gets_out() -> None:
 
     with pytest.raises(UnderstudyError, match="cancelled"):
         draw(10, tick=stop)
+
+
+def test_passes_one_by_one_give_the_same_and_small_windows_are_whole() -> None:
+    for audio in (True, False):
+        together, apart = draw(60, audio=audio), draw(60, audio=audio, size=Size(together=False))
+        assert (together == apart).float().mean() > 0.98
+    small = draw(100, audio=True, size=Size(24, 8, False))
+    assert small.shape == draw(100, audio=True).shape and (small >= 0).all()
