@@ -35,7 +35,7 @@ from .editing import extended, held_ends, insert, known_tokens, misfit, snap_loc
 from .generator import Chunk, Description, Report
 from .layering import ease_window
 from .rhythm import Rhythm, syllable_onsets
-from .sampler import SampleOptions, Speech, sample
+from .sampler import SampleOptions, Size, Speech, sample
 from .scheduling import FINE_PARTS, NEVER, TOKEN_SECONDS, plan
 from .tokenizer import DOWN_RATE
 from .weights import SHIPPED, find_set, load_networks
@@ -48,6 +48,13 @@ _SLOWEST: Final = 0.25
 _TRIES: Final = 4
 _NEXT_TRY: Final = 7919
 """Ways drawn between two poses, and what their seeds differ by."""
+_SIZES: Final = (Size(), Size(together=False), Size(36, 12, False), Size(24, 8, False))
+"""What is worked on at once: at first, and after each time that memory ran out."""
+_FRAME_BYTES: Final = 24_000
+_BASE_BYTES: Final = 160 << 20
+_HEARING_BYTES: Final = 1 << 30
+"""Memory of a frame with all its copies, of what does not depend on length, and of five seconds in a wav2vec 2.0 model: measured on the
+CPU (tests/motion/test_memory.py holds the estimate against what is used)."""
 _STAGES: Final = {"face": 0.08, "parts": 0.15, "body": 1.0}
 """The fraction of the job that is done when each stage ends."""
 
@@ -102,7 +109,7 @@ class VersaGenerator:
     """
 
     def __init__(self, weights: str = "starter", device: str = "cpu") -> None:
-        self.weights, self.device = weights, device
+        self.weights, self.device, self._smaller = weights, device, 0
         folder: Path = find_set(weights)
         self.networks = load_networks(folder, device)
         encoder = self.networks.card["text_encoder"]
@@ -127,6 +134,23 @@ class VersaGenerator:
         card = self.networks.card
         return {"name": "versa", "weights": card["name"], "version": card["version"], "licence": card["licence"],
                 "non_commercial": card["non_commercial"], "device": self.device}
+
+    def shrink(self) -> bool:
+        """Work on less at once from now on; False at the least. Shorter windows see less of what is around them."""
+        smaller = self._smaller + 1 < len(_SIZES)
+        self._smaller = min(self._smaller + 1, len(_SIZES) - 1)
+        return self.hearing.shrink() or smaller
+
+    def memory_needed(self, seconds: float) -> int:
+        """Bytes that a performance of so many seconds takes above the loaded model, at the smallest windows: an upper estimate."""
+        c = self.networks.text.config
+        size = _SIZES[-1]
+        # a layer's activations at once: its input, queries, keys, values, attention, and four widths in the middle
+        layer = size.window * c.width * 16 + c.heads * size.window ** 2
+        window = layer + size.window * c.groups * c.codes * (4 + SampleOptions.steps) + c.layers * size.window * c.width * 4
+        rows = seconds * AUDIO_RATE * self.hearing.width * 3
+        hearing = 0 if self.hearing.name == "mel" else _HEARING_BYTES
+        return int(4 * (window + rows) + hearing + seconds * _FRAME_BYTES * _FPS + _BASE_BYTES)
 
     def perform(self, request: MotionRequest, audio: Audio | None, report: Report, chunk: Chunk | None = None) -> Motion:
         """See :class:`.generator.Generator`."""
@@ -168,7 +192,8 @@ class VersaGenerator:
         if base is not None and base.undirected:
             # on a way between poses that no direction covers, the poses alone say what it is
             made.strength[np.all(made.conditions.since[0].numpy() == NEVER, 1) & ~made.spoken] = 0.0
-        options = SampleOptions(request.text_guidance, request.audio_guidance, request.temperature, seed=request.seed)
+        options = SampleOptions(request.text_guidance, request.audio_guidance, request.temperature, seed=request.seed,
+                                size=_SIZES[self._smaller])
         layers = self._fine_layers(performed, options, frames, report)
         net = self.networks
         assembler = Assembler(net.tokenizer, rate, frames, directions, layers, request.seed, request.amplitude, request.energy,
