@@ -248,6 +248,22 @@ def test_a_bridge_that_cannot_start_says_why_and_pauses(tmp_path: Path) -> None:
     desk.close()
 
 
+def test_starts_that_fail_in_a_row_are_spaced_out(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    now = [1000.0]
+    monkeypatch.setattr("blender_addon.core.bridge_process.time.monotonic", lambda: now[0])
+    process = BridgeProcess()
+    assert process.may_start()
+    waited = []
+    for _ in range(7):
+        with pytest.raises(UnderstudyError):
+            process.start(BridgeCommand(tmp_path / "no-python"))
+        began = now[0]
+        while not process.may_start():
+            now[0] += 0.5
+        waited.append(now[0] - began)
+    assert waited == [1.0, 2.0, 5.0, 15.0, 60.0, 60.0, 60.0]
+
+
 def test_a_python_is_never_guessed(state: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     with pytest.raises(UnderstudyError) as caught:
         find_command()

@@ -55,6 +55,8 @@ def test_prometheus(start: Start) -> None:
     assert values['understudy_jobs_total{state="done"}'] == 1
     assert values['understudy_failures_total{code="unsupported"}'] == 1
     assert values["understudy_motion_seconds_total"] == pytest.approx(2.0)
+    speed = values["understudy_motion_seconds_total"] / values["understudy_work_seconds_total"]
+    assert values["understudy_motion_seconds_per_second"] >= speed > 0, "the failed job made no motion but took time"
     assert values["understudy_queue_jobs"] == 0 and values["understudy_running_jobs"] == 0
     assert values['understudy_stage_seconds_count{stage="walking"}'] >= 1
 

@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What ``understudy doctor`` says of weights and folders, and of what is wrong with them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from bridge_server.cli import doctor
+from bridge_server.motion import weights
+
+
+def test_weights_with_their_hashes_and_licences(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("UNDERSTUDY_WEIGHTS", raising=False)
+    findings = list(doctor._weights())
+    card = weights.read_card(weights.SHIPPED / "starter")
+    texts = [f.text for f in findings if f.area == "weights" and f.state == doctor.GOOD]
+    assert any(t.startswith("starter ") and f"licence {card['licence']}" in t for t in texts)
+    for name in card["files"]:
+        digest = hashlib.sha256((weights.SHIPPED / "starter" / name).read_bytes()).hexdigest()
+        assert any(f"{name} " in t and t.endswith(f"sha256 {digest}") for t in texts), name
+
+
+def test_a_damaged_file_of_weights_is_a_problem_with_a_fix(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    own = tmp_path / "mine"
+    shutil.copytree(weights.SHIPPED / "starter", own)
+    name = next(iter(json.loads((own / "card.json").read_text())["files"]))
+    content = bytearray((own / name).read_bytes())
+    content[-1] ^= 1
+    (own / name).write_bytes(content)
+    monkeypatch.setenv("UNDERSTUDY_WEIGHTS", str(tmp_path))
+    bad = [f for f in doctor._weights() if f.state == doctor.BAD and f.area == "weights"]
+    assert len(bad) == 1 and name in bad[0].text and bad[0].fix
+
+
+def test_no_weights_at_all(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("UNDERSTUDY_WEIGHTS", raising=False)
+    monkeypatch.setattr(weights, "SHIPPED", tmp_path)
+    findings = [f for f in doctor._weights() if f.area == "weights"]
+    assert findings[0].state == doctor.BAD and "make weights" in findings[0].fix
+
+
+def test_folders_that_cannot_be_written(tmp_path: Path) -> None:
+    assert all(f.state != doctor.BAD for f in doctor._folders(tmp_path / "state"))
+    (tmp_path / "file").write_text("in the way")
+    bad = [f for f in doctor._folders(tmp_path / "file") if f.state == doctor.BAD]
+    assert bad and all("--state-dir" in f.fix or "UNDERSTUDY_STATE_DIR" in f.fix for f in bad)
