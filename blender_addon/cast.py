@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import bpy
 from bpy.props import PointerProperty
 
-from . import compat, session
+from . import compat, session, translations
 from .sequence import origin
 from .shared.errors import UnderstudyError
 
@@ -97,7 +97,8 @@ def forget_mappings() -> None:
 def refuse(operator: bpy.types.Operator, character: Any, error: UnderstudyError) -> set[str]:
     """Tell a failure in the panel and in the operator's report; returns ``{"CANCELLED"}``."""
     session.tell(character, error)
-    operator.report({"ERROR"}, str(error))
+    operator.report({"ERROR"}, translations.sentence(str(error)) if error.log else
+                    f"{translations.sentence(error.message)} {translations.sentence(error.fix)}".strip())
     return {"CANCELLED"}
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import bpy
 
-from . import cast, compat, connection, directions, exports, performance, session, speech
+from . import cast, compat, connection, directions, exports, performance, session, speech, translations
 from .bone_map import UNDERSTUDY_PT_bone_map
 from .face import hearing
 
@@ -22,7 +22,7 @@ def _notice(layout: Any, context: bpy.types.Context, uid: int) -> None:
     # about 7 pixels a letter at a scale of 1; there is no call that measures a label
     scale = context.preferences.system.ui_scale
     width = max(20, int(context.region.width / (7 * scale)) - 6) if context.region else 40
-    for n, sentence in enumerate(s for s in (error.message, error.fix) if s):
+    for n, sentence in enumerate(translations.sentence(s) for s in (error.message, error.fix) if s):
         for line, text in enumerate(textwrap.wrap(sentence, width)):
             box.label(text=text, icon=("ERROR", "INFO")[n] if line == 0 else "BLANK1")
 

@@ -7,7 +7,7 @@ import bpy
 from bpy.app.handlers import persistent
 
 from . import bone_map, cast, commands, connection, direction_io, directions, exports, imports, lock_ops, locks, log, overlay
-from . import overlay_mouse, overlay_ops, panels, performance, preferences, properties, regenerate, session, speech, takes, unfinished
+from . import overlay_mouse, overlay_ops, panels, performance, preferences, properties, regenerate, session, speech, takes, translations, unfinished
 from . import face, film
 
 __all__ = ["CLASSES", "register", "unregister"]
@@ -89,6 +89,7 @@ def register() -> None:
     bpy.app.handlers.load_post.append(_on_load)
     unfinished.add_handlers()
     locks.add_handlers()
+    translations.register()
     _add_keys()
     overlay.add_handler()
     face.start()
@@ -103,6 +104,7 @@ def unregister() -> None:
     film.stop()
     face.stop()
     overlay.remove_handler()
+    translations.unregister()
     locks.remove_handlers()
     unfinished.remove_handlers()
     _remove_keys()

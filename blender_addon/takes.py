@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import bpy
 from bpy.props import BoolProperty, CollectionProperty, IntProperty, PointerProperty, StringProperty
 
-from . import cast, compat, take_tracks
+from . import cast, compat, take_tracks, translations
 from .shared.errors import UnderstudyError
 
 if TYPE_CHECKING:
@@ -360,7 +360,7 @@ def draw(layout: Any, context: bpy.types.Context, character: Any) -> None:
     row.operator("understudy.take_step", text="", icon="TRIA_LEFT").step = -1
     take = current(character)
     text = "Your own" if take is None else f"Take {settings.take_index + 1} / {len(settings.takes)}  ·  seed {take.seed}"
-    row.label(text=text)
+    row.label(text=translations.sentence(text), translate=False)
     row.operator("understudy.take_step", text="", icon="TRIA_RIGHT").step = 1
     row.separator()
     row.operator("understudy.take_keep", text="Keep", depress=bool(take and take.kept))
