@@ -137,10 +137,12 @@ def train(
         scale = min(1.0, (step + 1) / options.warmup) * (0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * min(done, 1.0))))
         for group in optimizer.param_groups:
             group["lr"] = options.rate * scale
-        with sdpa_kernel(kernels), torch.autocast(options.device.split(":")[0], torch.bfloat16, enabled=options.bf16):
-            loss, figures = step_loss()
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        # the backward pass under the same choice: gradient checkpointing computes parts of the forward pass again
+        with sdpa_kernel(kernels):
+            with torch.autocast(options.device.split(":")[0], torch.bfloat16, enabled=options.bf16):
+                loss, figures = step_loss()
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
         nn.utils.clip_grad_norm_(parameters, options.clip)
         optimizer.step()
         decay = min(options.average, (step + 1) / (step + 10))
