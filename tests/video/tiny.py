@@ -42,7 +42,9 @@ def svd_folder(folder: Path, seed: int = 0) -> Path:
     torch.manual_seed(seed)
     vae = AutoencoderKLTemporalDecoder(
         in_channels=3, out_channels=3, down_block_types=("DownEncoderBlock2D",) * 4, block_out_channels=(32, 32, 32, 32),
-        layers_per_block=1, latent_channels=4, sample_size=64)
+        layers_per_block=1, latent_channels=4, sample_size=64,
+        # latents of this untrained coder get unit variance, as Stable Video Diffusion's have
+        scaling_factor=4.7)
     pipe = StableVideoDiffusionPipeline(
         vae, clip_encoder(), UNetSpatioTemporalConditionModel(**UNET), EulerDiscreteScheduler(**SVD_SCHEDULER),
         CLIPImageProcessor(crop_size=224, size=224))
