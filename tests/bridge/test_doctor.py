@@ -9,9 +9,16 @@ import shutil
 from pathlib import Path
 
 import pytest
+import tqdm
 
 from bridge_server.cli import doctor
 from bridge_server.motion import weights
+
+
+@pytest.fixture(autouse=True)
+def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the thread that tqdm keeps beside the progress bars of a library."""
+    monkeypatch.setattr(tqdm.tqdm, "monitor_interval", 0)
 
 
 def test_weights_with_their_hashes_and_licences(monkeypatch: pytest.MonkeyPatch) -> None:
