@@ -103,19 +103,19 @@ class Motion:
             face={k: v[index] for k, v in self.face.items()}, metadata=dict(self.metadata),
         )
 
-    def resample(self, fps: float, frames: int | None = None) -> Motion:
+    def resample(self, fps: float, frames: int | None = None, *, first: int = 0) -> Motion:
         """The same motion at another rate; rotations by slerp, everything else linearly.
 
-        Sample ``i`` of the result is taken at time ``i / fps``. ``frames`` defaults to as many samples as lie
+        Sample ``i`` of the result is taken at time ``(first + i) / fps``. ``frames`` defaults to as many samples as lie
         within the last frame's time.
         """
-        if fps == self.fps and frames in (None, len(self)):
-            return self.take(np.arange(len(self)))
+        if fps == self.fps and frames in (None, len(self) - first):
+            return self.take(np.arange(first, len(self)))
         if len(self) == 0:
             return replace(self, fps=fps)
         if frames is None:
-            frames = int(np.floor((len(self) - 1) / self.fps * fps + 1e-6)) + 1
-        position = np.clip(np.arange(frames) * (self.fps / fps), 0, len(self) - 1)
+            frames = max(0, int(np.floor((len(self) - 1) / self.fps * fps + 1e-6)) + 1 - first)
+        position = np.clip((first + np.arange(frames)) * (self.fps / fps), 0, len(self) - 1)
         low = np.floor(position + 1e-9).astype(int)
         high = np.minimum(low + 1, len(self) - 1)
         t = np.clip(position - low, 0.0, 1.0)

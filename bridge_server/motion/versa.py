@@ -159,24 +159,29 @@ class VersaGenerator:
         seconds = _length(request, audio)
         directions = timeline.check(request.directions, seconds)
         face = self._face(request, audio, seconds, report)
-        sent = 0
+        # where the eyes look is smoothed from the start on, so then every stretch is finished with all that is before it
+        whole = request.face and request.face_settings.gaze is not None
+        former: Motion | None = None
 
-        def ready(part: Motion) -> None:
-            nonlocal sent
-            if chunk is not None and len(part) > sent:
-                shown = self._finish(part, request, directions, face)
-                shown.metadata.pop("words", None)  # all of them with the result, not with every stretch
-                chunk(sent, shown.slice(sent, len(part)))
-                sent = len(part)
+        def ready(first: int, part: Motion) -> None:
+            nonlocal former
+            if chunk is None:
+                return
+            shown = self._finish(part, request, directions, face, 0 if whole else first, former)
+            shown.metadata.pop("words", None)  # all of them with the result, not with every stretch
+            former = shown.slice(first, len(shown)) if whole else shown
+            chunk(first, former)
 
-        return self._finish(self._body(request, directions, seconds, audio, report, ready=ready), request, directions, face)
+        made = self._body(request, directions, seconds, audio, report, ready=None if chunk is None else ready, whole=whole)
+        return self._finish(made, request, directions, face)
 
     def _body(self, request: MotionRequest, directions: list[Direction], seconds: float, audio: Audio | None, report: Report,
-              base: _Held | None = None, ready: Callable[[Motion], None] | None = None) -> Motion:
+              base: _Held | None = None, ready: Callable[[int, Motion], None] | None = None, whole: bool = False) -> Motion:
         """Body and hands at the request's frame rate, feet planted.
 
         :param base: a performance that is held outside its ranges.
-        :param ready: receives the performance so far, all frames of it final, whenever it has grown.
+        :param ready: receives the first new frame and the frames that have become final, whenever there are any; with ``whole``
+            all final frames from the start.
         """
         # a faster tempo is more performed time in the same seconds: strips and speech are stretched with it
         tempo = max(request.tempo, _SLOWEST) if base is None else 1.0
@@ -202,11 +207,18 @@ class VersaGenerator:
         def tick(fraction: float) -> None:
             report("body", _STAGES["parts"] + fraction * (_STAGES["body"] - _STAGES["parts"]))
 
+        sent = 0
+
         def window_done(drawn: torch.Tensor) -> None:
+            nonlocal sent
             done = assembler.add(drawn, len(drawn) == tokens)
             if ready is not None and done < frames:
                 # a frame between two others is certain when both are
-                ready(assembler.motion(0, done).resample(request.fps))
+                part = assembler.motion(0, done).resample(request.fps, first=0 if whole else sent)
+                end = len(part) + (0 if whole else sent)
+                if end > sent:
+                    ready(sent, part)
+                    sent = end
 
         sample(
             net.text, net.audio if given is not None else None, net.residual, net.tokenizer, made.conditions, made.strength,
@@ -262,24 +274,35 @@ class VersaGenerator:
         settings = request.face_settings
         return face_of(audio, times, request.seed, request.transcript, request.directions, settings)
 
-    def _finish(self, body: Motion, request: MotionRequest, directions: list[Direction], face: FacePerformance | None) -> Motion:
-        """A body with its face, the face's nods on neck and head, and metadata."""
+    def _finish(self, body: Motion, request: MotionRequest, directions: list[Direction], face: FacePerformance | None,
+                first: int = 0, former: Motion | None = None) -> Motion:
+        """A body with its face, the face's nods on neck and head, and metadata.
+
+        :param first: the frame of the performance that the body begins with. :param former: the frames before it, finished.
+        """
         motion = body.slice(0, len(body))
         motion.metadata = {
             "generator": self.describe(), "seed": request.seed,
             "directions": timeline.to_json(directions)["directions"], "audio": request.audio_name,
         }
         if request.in_place:
-            motion.translation = stay_in_place(motion.translation)
+            if former is not None and first:
+                motion.translation[:, [0, 2]] = former.translation[-1, [0, 2]]
+            else:
+                motion.translation = stay_in_place(motion.translation)
         if face is None:
             return motion
         if face.warnings:
             motion.metadata["warnings"] = face.warnings
         for n, name in enumerate(("neck", "head")):
             j = JOINT_INDEX[name]
-            motion.rotations[:, j] = rot.mul(motion.rotations[:, j], face.head[:len(motion), n])
+            motion.rotations[:, j] = rot.mul(motion.rotations[:, j], face.head[first:first + len(motion), n])
+        if first:
+            face = replace(face, curves={name: curve[first:] for name, curve in face.curves.items()}, head=face.head[first:],
+                           saccades=face.saccades[first:], blink=face.blink[first:])
         put_on(motion, face, request.face_settings)
-        motion.rotations = rot.continuous(motion.rotations)
+        before = motion.rotations[:1] if former is None or not first else former.rotations[-1:]
+        motion.rotations = rot.continuous(np.concatenate((before, motion.rotations)))[1:]
         return motion
 
     def _listen(self, audio: Audio | None, tokens: int, tempo: float) -> tuple[np.ndarray | None, np.ndarray | None]:

@@ -155,3 +155,15 @@ def test_skeleton_is_symmetric_and_stands_on_the_floor() -> None:
     assert all(parent < child for child, parent in enumerate(PARENTS))
     assert -0.02 < rest[:, 1].min() < 0.12
     np.testing.assert_allclose(Motion.rest(2).positions()[1], rest, atol=1e-12)
+
+
+def test_resampling_from_a_sample_on_gives_the_rest() -> None:
+    rng = np.random.default_rng(3)
+    motion = Motion(30.0, rot.continuous(rot.normalise(rng.normal(size=(50, 55, 4)))), rng.normal(size=(50, 3)))
+    for fps in (30.0, 24.0, 60.0):
+        whole = motion.resample(fps)
+        for first in (0, 7, len(whole)):
+            rest = motion.resample(fps, first=first)
+            assert len(rest) == len(whole) - first and np.array_equal(rest.translation, whole.translation[first:])
+            # the sign is that of the samples alone
+            assert np.allclose(np.abs(np.sum(rest.rotations * whole.rotations[first:], -1)), 1, atol=1e-9)
