@@ -42,10 +42,14 @@ def _blender_needed(arguments: list[str]) -> bool:
 
 
 def demo(arguments: list[str]) -> int:
-    """Speech and directions to a performing character: out/demo."""
+    """Speech and directions to a performing character: out/demo. With FILM=1 also a film of a portrait: out/demo/film."""
     python = env.ensure_bridge()
     extra = {"UNDERSTUDY_BLENDER_PYTHON": str(env.ensure_blender())} if _blender_needed(arguments) else {}
-    return run([str(python), "-X", "utf8", "tools/demo.py", *arguments], **extra)
+    code = run([str(python), "-X", "utf8", "tools/demo.py", *arguments], **extra)
+    if code or os.environ.get("FILM", "0") in ("", "0"):
+        return code
+    out = Path(os.environ.get("OUT") or env.ROOT / "out/demo")
+    return run([str(python), "-X", "utf8", "tools/film.py", "--motion", str(out / "motion.npz"), "--out", str(out / "film")], **extra)
 
 
 def test(arguments: list[str]) -> int:
@@ -142,8 +146,9 @@ def test_real(arguments: list[str]) -> int:
 
 
 def film(arguments: list[str]) -> int:
-    """A ten second film of a portrait with the demo's speech: out/film."""
-    return run([str(env.ensure_bridge()), "-X", "utf8", "tools/film.py", *arguments])
+    """Ten seconds of film of a portrait and of a whole body with the demo's speech: out/film."""
+    return run([str(env.ensure_bridge()), "-X", "utf8", "tools/film.py", *arguments],
+               UNDERSTUDY_BLENDER_PYTHON=str(env.ensure_blender()))
 
 
 def weights(arguments: list[str]) -> int:

@@ -1,23 +1,29 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""``make film``: perform the demo's speech and directions, and film a portrait with it.
+"""``make film``: perform the demo's speech and directions, and film a portrait and a whole body with it.
 
-Without PHOTO the portrait is the astronaut of scikit-image: Eileen Collins, photographed by NASA, in the public domain.
+Without PHOTO the portrait is the astronaut of scikit-image: Eileen Collins, photographed by NASA, in the public domain. The whole body
+is a test character, rendered by Blender; where there is none the reason is said and that film is left out.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import subprocess
 import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
+sys.path[:0] = [str(ROOT), str(Path(__file__).resolve().parent)]
 
 from bridge_server.cli.main import main as understudy  # noqa: E402  (the repository's root has just been put on the path)
+from shared.motion import Motion  # noqa: E402
 
 PORTRAIT_PERMISSION = "NASA, public domain"
+PERSON_PERMISSION = "Rendered from a CC0 character; shows nobody real"
+CHARACTER = ROOT.parent / "shared/data/characters/mixamo_arkit.blend"
+PERSON_SECONDS = 300
 
 
 def portrait(folder: Path) -> Path:
@@ -30,7 +36,48 @@ def portrait(folder: Path) -> Path:
     return path
 
 
-def main() -> int:
+def person(folder: Path) -> tuple[Path, Path] | str:
+    """Render a character from head to feet: its picture and the points of its body, or why there is none."""
+    from PIL import Image, ImageDraw, ImageFilter
+
+    python = os.environ.get("UNDERSTUDY_BLENDER_PYTHON") or next(
+        (str(p) for p in (ROOT / ".venv-blender/bin/python", ROOT / ".venv-blender/Scripts/python.exe") if p.is_file()), "")
+    if not CHARACTER.is_file():
+        return f"there is no test character {CHARACTER.name} beside the repository"
+    if not python:
+        return "there is no .venv-blender; tools/dev.py test makes it"
+    cut, picture, points = folder / "person_cut.png", folder / "person.png", folder / "person.json"
+    try:
+        done = subprocess.run([python, str(ROOT / "tools/film_person.py"), str(CHARACTER), str(cut), str(points)], capture_output=True,
+                              text=True, timeout=PERSON_SECONDS)
+    except subprocess.TimeoutExpired:
+        return f"Blender did not render the character within {PERSON_SECONDS} s"
+    if done.returncode or not cut.is_file() or not points.is_file():
+        return f"Blender did not render the character ({(done.stderr.strip().splitlines() or ['it said nothing'])[-1][:200]})"
+    with Image.open(cut) as rendered:
+        width, height = rendered.size
+        wall = Image.linear_gradient("L").resize((width, height))
+        room = Image.merge("RGB", [wall.point(lambda v, c=c: int(c - v * 0.22)) for c in (196, 202, 210)]).convert("RGBA")
+        # a shadow under the feet, so that it is no picture with a flat background
+        shadow = Image.new("RGBA", (width, height))
+        ImageDraw.Draw(shadow).ellipse((width * 0.30, height * 0.91, width * 0.70, height * 0.965), fill=(20, 20, 25, 120))
+        room.alpha_composite(shadow.filter(ImageFilter.GaussianBlur(10)))
+        room.alpha_composite(rendered.convert("RGBA"))
+        room.convert("RGB").save(picture)
+    cut.unlink()
+    return picture, points
+
+
+def sheet(film: Path, directions: Path | None, seconds: float) -> None:
+    """Twelve pictures of the film under each other, to be looked at."""
+    from demo_report import contact_sheet
+    from shared import timeline
+
+    asked = timeline.load(directions) if directions is not None and directions.is_file() else []
+    contact_sheet(film, asked, seconds, film.with_name(f"{film.stem}_sheet.png"))
+
+
+def main(given: list[str] | None = None) -> int:
     """:returns: the exit code."""
     get = os.environ.get
     parser = argparse.ArgumentParser(description=__doc__)
@@ -41,7 +88,7 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=Path(get("OUT") or ROOT / "out/film"), help="folder")
     parser.add_argument("--seconds", type=float, default=10.0)
     parser.add_argument("--seed", default=get("SEED") or "7")
-    arguments, rest = parser.parse_known_args()
+    arguments, rest = parser.parse_known_args(given)
     arguments.out.mkdir(parents=True, exist_ok=True)
     motion = arguments.motion
     if motion is None:
@@ -50,11 +97,28 @@ def main() -> int:
                            "--seed", arguments.seed, "--out", str(motion)])
         if code:
             return code
-    given = arguments.photo is not None
-    photo = arguments.photo if given else portrait(arguments.out)
-    command = ["film", "--motion", str(motion), "--photo", str(photo), "--audio", str(arguments.audio), "--out",
-               str(arguments.out / "film.mp4"), "--seed", arguments.seed, "--seconds", str(arguments.seconds)]
-    return understudy([*command, *([] if given else ["--permission", PORTRAIT_PERMISSION]), *rest])
+    seconds = min(arguments.seconds, Motion.load(motion).duration)
+    common = ["film", "--motion", str(motion), "--audio", str(arguments.audio), "--seed", arguments.seed, "--seconds", str(seconds)]
+    given_photo = arguments.photo is not None
+    photo = arguments.photo if given_photo else portrait(arguments.out)
+    film = arguments.out / "film.mp4"
+    code = understudy([*common, "--photo", str(photo), "--out", str(film),
+                       *([] if given_photo else ["--permission", PORTRAIT_PERMISSION]), *rest])
+    if code:
+        return code
+    sheet(film, arguments.directions, seconds)
+    if given_photo:
+        return 0
+    found = person(arguments.out)
+    if isinstance(found, str):
+        print(f"Skipped the whole body: {found}.")
+        return 0
+    film = arguments.out / "film_whole_body.mp4"
+    code = understudy([*common, "--photo", str(found[0]), "--points", str(found[1]), "--framing", "whole", "--out", str(film),
+                       "--permission", PERSON_PERMISSION, *rest])
+    if not code:
+        sheet(film, arguments.directions, seconds)
+    return code
 
 
 if __name__ == "__main__":

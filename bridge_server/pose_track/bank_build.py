@@ -168,5 +168,6 @@ def _performance(path: Path) -> Motion:
     """A performance in any layout that the project reads."""
     from shared.formats.read import read_motion
 
-    motion: Motion = read_motion(path)
+    # fingers are in no token of the body, and BEAT2's could not be read without a model file
+    motion: Motion = read_motion(path, hands=False)
     return motion

@@ -64,7 +64,7 @@ def compare(clips: Sequence[Clip], tokens: Tokens, bank: Bank) -> dict[str, Any]
     """Real motion against its decoded tokens, projected directly and with the bank, through the same cameras.
 
     :returns: decibels from the real spectra, ``{"speed": {"direct": , "bank": }, "acceleration": {...}, "pixels": how far the
-        bank moves a point on average, in percent of the trunk, "clips": n}``.
+        bank moves a point on average, in percent of the trunk, "clips": n}``, and the three spectra themselves in decibels.
     """
     real, direct, lively, moved = [], [], [], []
     for clip in clips:
@@ -82,6 +82,15 @@ def compare(clips: Sequence[Clip], tokens: Tokens, bank: Bank) -> dict[str, Any]
         lively.append(out.points)
         moved.append(np.linalg.norm(out.points[:, 1:14] - tracks[1].points[:, 1:14], axis=-1).mean() / normalise(direct[-1])[1])
     truth, a, b = spectra(real), spectra(direct), spectra(lively)
+    names = ("speed", "acceleration")
     return {name: {"direct": round(distance(getattr(a, name), getattr(truth, name)), 3),
-                   "bank": round(distance(getattr(b, name), getattr(truth, name)), 3)} for name in ("speed", "acceleration")} | {
+                   "bank": round(distance(getattr(b, name), getattr(truth, name)), 3)} for name in names} | {
+        "spectra_db": {name: {which: _decibels(getattr(found, name)) for which, found in (("real", truth), ("direct", a), ("bank", b))}
+                       for name in names},
         "moved_percent_of_trunk": round(100 * float(np.mean(moved)), 2), "clips": len(real)}
+
+
+def _decibels(power: np.ndarray) -> dict[str, float]:
+    """Power in decibels at some of the frequencies, for a table: "2 Hz" and so on."""
+    step = FPS / WINDOW
+    return {f"{hertz} Hz": round(float(10 * np.log10(max(power[round(hertz / step)], 1e-12))), 1) for hertz in (1, 2, 4, 6, 8, 10, 12, 14)}

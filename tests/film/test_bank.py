@@ -108,3 +108,60 @@ def test_the_shipped_bank() -> None:
     assert bank.facts["non_commercial"] is False
     assert np.isfinite(bank.segments).all() and np.abs(bank.segments).max() < 8
     assert bank.codes.max() < len(bank.vectors)
+
+
+def template(folder: Path, layout: str, seed: int) -> tuple[Path, Path]:
+    """A template video's two files in published layouts: DWPose key points and the SMPL-X performance fitted to it."""
+    from bridge_server.pose_track.files import write_dwpose
+    from bridge_server.pose_track.project import camera_for, track_of
+    from shared import rotations as rot
+    from shared.formats.amass import write_amass
+    from shared.motion import Motion
+    from shared.skeleton import JOINT_INDEX
+
+    rng = np.random.default_rng(seed)
+    motion = Motion.rest(150, 30.0)
+    time = motion.times
+    for name in ("left_shoulder", "right_shoulder", "left_elbow", "right_elbow", "spine1"):
+        swing = np.sin(2 * np.pi * rng.uniform(0.4, 1.2) * time + rng.uniform(0, 6)) * 0.5
+        motion.rotations[:, JOINT_INDEX[name]] = rot.axis_angle_to_quat(np.outer(swing, rng.normal(size=3)))
+    pose, body = folder / f"{layout}_pose.npz", folder / f"{layout}_body.npz"
+    # the video has 25 frames a second, and the detector lost the left wrist for a while
+    seen = track_of(motion.resample(25.0), camera_for(motion.resample(25.0), "whole", 512, 512), occlusion=False)
+    seen.confidence[40:60, INDEX["left_wrist"]] = 0.1
+    write_dwpose(seen, pose)
+    if layout == "amass":
+        write_amass(motion, body)
+    else:
+        poses = rot.quat_to_axis_angle(motion.rotations.astype(np.float64)).reshape(len(motion), 165).astype(np.float32)
+        np.savez(body, betas=np.zeros(300, np.float32), poses=poses, expressions=np.zeros((len(motion), 100)),
+                 trans=motion.translation.astype(np.float64), model="smplx2020", gender="neutral", mocap_frame_rate=np.array(30))
+    return pose, body
+
+
+def test_a_bank_of_template_videos(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from bridge_server.cli.main import main
+
+    files = [template(tmp_path, "amass", 1), template(tmp_path, "beat2", 2)]
+    out = tmp_path / "bank.npz"
+    line = ["bank", "build", "--out", str(out)]
+    for pose, body in files:
+        line += ["--template", str(pose), str(body)]
+    assert main(line) == 0, capsys.readouterr().err
+    bank = Bank.load(out)
+    assert bank.facts["sources"] == ["amass_pose.npz", "beat2_pose.npz"] and bank.tokenizer
+    # 5 s give 17 segments of half a second; those that the detector did not see whole are left out
+    assert 22 <= len(bank.segments) <= 30 and len(set(bank.codes.tolist())) > 1
+    from bridge_server.pose_track.files import read_dwpose
+
+    track = read_dwpose(files[0][0])
+    lively = enliven(track, bank)
+    assert np.isfinite(lively.points).all() and np.linalg.norm(lively.points[:, 1:14] - track.points[:, 1:14], axis=-1).mean() < 5
+    # the two files of a template must be of one video
+    short = tmp_path / "short.npz"
+    from bridge_server.pose_track.files import write_dwpose
+
+    write_dwpose(track.take(slice(0, 50)), short)
+    assert main(["bank", "build", "--out", str(out), "--template", str(short), str(files[0][1])]) == 1
+    assert "2.0 s long" in capsys.readouterr().err
+    assert main(["bank", "build", "--out", str(out)]) == 1
