@@ -12,7 +12,7 @@ from . import cast
 if TYPE_CHECKING:
     from .shared.timeline import Direction
 
-__all__ = ["CLASSES", "DirectionItem", "OnCharacter", "PARTS", "draw", "from_seconds", "to_seconds"]
+__all__ = ["CLASSES", "DirectionItem", "OnCharacter", "PARTS", "activated", "draw", "from_seconds", "to_seconds"]
 
 PARTS = [
     ("full", "Full Body", "The whole body"), ("upper", "Upper Body", "Everything above the hips"),
@@ -30,6 +30,14 @@ def _refresh(self: Any, context: bpy.types.Context) -> None:
     for area in context.screen.areas if context.screen else ():
         if area.type == "DOPESHEET_EDITOR":
             area.tag_redraw()
+
+
+def activated(self: Any, context: bpy.types.Context) -> None:
+    """A direction that is chosen in the list is the selected one over the timeline as well."""
+    item = _active(self)
+    if item is not None and not item.selected:
+        for other in self.directions:
+            other.selected = other.uuid == item.uuid
 
 
 class DirectionItem(bpy.types.PropertyGroup):
@@ -214,6 +222,7 @@ class UNDERSTUDY_UL_directions(bpy.types.UIList):
         times.ui_units_x = 3.4
         times.alignment = "RIGHT"
         times.label(text=f"{item.start:.0f}–{item.end:.0f}")
+        row.prop(item, "selected", text="", icon="RESTRICT_SELECT_OFF" if item.selected else "RESTRICT_SELECT_ON", emboss=False)
         row.prop(item, "enabled", text="", icon="HIDE_OFF" if item.enabled else "HIDE_ON", emboss=False)
 
     def filter_items(self, context: bpy.types.Context, data: Any, propname: str) -> tuple[list[int], list[int]]:
@@ -257,6 +266,10 @@ def draw(layout: Any, context: bpy.types.Context, character: Any) -> None:
     sub = row.row()
     sub.active = item.use_seed
     sub.prop(item, "seed", text="")
+    row = layout.row(align=True)
+    for action, label, icon in (("SPLIT", "Split", "SNAP_MIDPOINT"), ("MUTE", "Mute", "HIDE_ON"), ("SEED", "New Seed", "FILE_REFRESH"),
+                                ("EARLIER", "", "TRIA_LEFT"), ("LATER", "", "TRIA_RIGHT"), ("SELECT_ALL", "", "SELECT_EXTEND")):
+        row.operator("understudy.strips", text=label, icon=icon).action = action
 
 
 CLASSES = (

@@ -10,6 +10,7 @@ from . import cast, session
 
 if TYPE_CHECKING:
     from .core.board import Board
+    from .core.line_edit import LineEdit
 
 __all__ = ["add_handler", "board_of", "remove_handler"]
 
@@ -23,6 +24,10 @@ _HANDLER = "understudy_overlay"
 
 box_corners: tuple[float, float, float, float] | None = None
 """The box of a box selection that is going on, in pixels of the region."""
+
+
+typing: "tuple[str, LineEdit] | None" = None
+"""The strip whose words are being typed, and the line."""
 
 
 def strips_of(character: Any) -> list[Any]:
@@ -79,6 +84,8 @@ def add_handler() -> None:
 
 def remove_handler() -> None:
     """Draw no more."""
+    global typing
+    typing = None
     handle = bpy.app.driver_namespace.pop(_HANDLER, None)
     if handle is not None:
         bpy.types.SpaceDopeSheetEditor.draw_handler_remove(handle, "WINDOW")

@@ -79,7 +79,8 @@ class UNDERSTUDY_OT_strip_drag(OverStrips, bpy.types.Operator):
             item.selected = not item.selected
         elif not item.selected:
             select_only(settings, hit.uuid)
-        settings.direction_index = list(settings.directions).index(item)
+        if item.selected:
+            settings.direction_index = list(settings.directions).index(item)
         self._hit = hit
         self._from = board.to_frame(x)
         self._pixels = x
@@ -211,7 +212,7 @@ class UNDERSTUDY_OT_strip_draw(OverStrips, bpy.types.Operator):
             context.area.tag_redraw()
         if event.type == "LEFTMOUSE" and event.value == "RELEASE":
             operators: Any = bpy.ops
-            operators.understudy.strip_edit("INVOKE_DEFAULT", identity=self._identity)
+            operators.understudy.strip_type("INVOKE_DEFAULT", identity=self._identity)
             return {"FINISHED"}
         return {"RUNNING_MODAL"}
 

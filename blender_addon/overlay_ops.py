@@ -72,6 +72,8 @@ ACTIONS = [
     ("DELETE", "Delete", "Delete the selected directions"),
     ("MUTE", "Mute", "Perform the selected directions, or do not"),
     ("SEED", "New Seed", "Another performance of the same words"),
+    ("EARLIER", "Earlier", "Move the selected directions one frame back"),
+    ("LATER", "Later", "Move the selected directions one frame on"),
     ("SELECT_ALL", "Select All", "Select all directions, or none where all are"),
 ]
 
@@ -87,6 +89,7 @@ class UNDERSTUDY_OT_strips(bpy.types.Operator):
     action: EnumProperty(name="Action", items=ACTIONS)
     here_only: BoolProperty(options={"HIDDEN", "SKIP_SAVE"}, description="Only with the mouse on the board")
     frame: IntProperty(name="Frame", default=-1, options={"SKIP_SAVE"}, description="To split at; -1: the current one")
+    far: BoolProperty(name="Ten Frames", options={"SKIP_SAVE"}, description="Move by ten frames at once")
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
@@ -133,9 +136,12 @@ class UNDERSTUDY_OT_strips(bpy.types.Operator):
             settings.direction_index = max(0, min(settings.direction_index, len(settings.directions) - 1))
         else:
             items = [item_of(settings, identity) for identity in chosen]
+            step = {"EARLIER": -1.0, "LATER": 1.0}.get(self.action, 0.0) * (10 if self.far else 1)
             performing = any(item.enabled for item in items)
             for item in items:
-                if self.action == "MUTE":
+                if step:
+                    item.start, item.end = item.start + step, item.end + step
+                elif self.action == "MUTE":
                     item.enabled = not performing
                 else:
                     item.use_seed, item.seed = True, (item.seed + 1) % 2**31
@@ -183,6 +189,8 @@ class UNDERSTUDY_MT_strip(bpy.types.Menu):
         items = selected(settings)
         layout.operator_context = "INVOKE_DEFAULT"
         if len(items) == 1:
+            if context.area is not None and context.area.type == "DOPESHEET_EDITOR":
+                layout.operator("understudy.strip_type", icon="TEXT").identity = items[0].uuid
             layout.operator("understudy.strip_edit", icon="GREASEPENCIL").identity = items[0].uuid
         for action, icon in (("DUPLICATE", "DUPLICATE"), ("SPLIT", "SNAP_MIDPOINT"), ("MUTE", "HIDE_ON"),
                              ("SEED", "FILE_REFRESH"), ("DELETE", "X")):
@@ -219,7 +227,8 @@ class UNDERSTUDY_OT_strip_menu(OverStrips, bpy.types.Operator):
 KEYS: tuple[tuple[str, str, str, dict[str, bool], dict[str, Any]], ...] = (
     ("understudy.strip_drag", "LEFTMOUSE", "PRESS", {}, {}),
     ("understudy.strip_drag", "LEFTMOUSE", "PRESS", {"shift": True}, {"extend": True}),
-    ("understudy.strip_edit", "LEFTMOUSE", "DOUBLE_CLICK", {}, {}),
+    ("understudy.strip_type", "LEFTMOUSE", "DOUBLE_CLICK", {}, {}),
+    ("understudy.strip_edit", "LEFTMOUSE", "DOUBLE_CLICK", {"ctrl": True}, {}),
     ("understudy.strip_draw", "LEFTMOUSE", "PRESS", {"alt": True}, {}),
     ("understudy.strip_menu", "RIGHTMOUSE", "PRESS", {}, {}),
     ("understudy.strip_box", "B", "PRESS", {}, {}),
@@ -230,6 +239,10 @@ KEYS: tuple[tuple[str, str, str, dict[str, bool], dict[str, Any]], ...] = (
     ("understudy.strips", "DEL", "PRESS", {}, {"action": "DELETE", "here_only": True}),
     ("understudy.strips", "H", "PRESS", {}, {"action": "MUTE", "here_only": True}),
     ("understudy.strips", "A", "PRESS", {}, {"action": "SELECT_ALL", "here_only": True}),
+    ("understudy.strips", "LEFT_ARROW", "PRESS", {"alt": True}, {"action": "EARLIER", "here_only": True}),
+    ("understudy.strips", "RIGHT_ARROW", "PRESS", {"alt": True}, {"action": "LATER", "here_only": True}),
+    ("understudy.strips", "LEFT_ARROW", "PRESS", {"alt": True, "shift": True}, {"action": "EARLIER", "here_only": True, "far": True}),
+    ("understudy.strips", "RIGHT_ARROW", "PRESS", {"alt": True, "shift": True}, {"action": "LATER", "here_only": True, "far": True}),
 )
 """Operator, key, event, modifiers, properties; in the Dope Sheet's key map, which the Timeline shares."""
 

@@ -11,6 +11,7 @@ from gpu_extras.batch import batch_for_shader
 from . import cast, locks, overlay, sound_energy, speech
 from .core.board import Board, Strip, gaps
 from .core.desk import Job
+from .core.line_edit import LineEdit
 
 __all__ = ["paint"]
 
@@ -96,18 +97,30 @@ def _strip(brush: _Brush, board: Board, strip: Strip, size: float, theme_text: t
 
 
 def _speech(brush: _Brush, context: bpy.types.Context, character: Any, board: Board) -> None:
-    """The energy of the speech behind the lanes, one line a pixel."""
-    energy = sound_energy.of_character(character)
-    if energy is None:
-        return
-    first, rate = speech.origin(context, character), cast.fps(context.scene)
+    """The energy of the speech behind the lanes, a line for every other pixel."""
+    rate, width = cast.fps(context.scene), context.region.width
     points = []
-    for x in range(int(max(board.to_x(first), 0)), int(min(board.to_x(first + len(energy) / sound_energy.RATE * rate),
-                                                           context.region.width)), 2):
-        n = int((board.to_frame(x) - first) / rate * sound_energy.RATE)
-        if 0 <= n < len(energy):
-            points += [(x, board.base), (x, board.base + float(energy[n]) * (board.top - board.base))]
+    for heard in sound_energy.heard_by(context, character):
+        for x in range(int(max(board.to_x(heard.first), 0)), int(min(board.to_x(heard.last), width)), 2):
+            n = int((board.to_frame(x) - heard.origin) / rate * sound_energy.RATE)
+            if 0 <= n < len(heard.energy):
+                points += [(x, board.base), (x, board.base + float(heard.energy[n]) * (board.top - board.base))]
     brush.lines(points, (0.6, 0.8, 0.6, 0.22))
+
+
+def _typed(brush: _Brush, board: Board, strip: Strip, line: LineEdit, size: float) -> None:
+    """The line that is being typed, over its strip and as far beyond it as it needs."""
+    blf.size(0, size)
+    left, bottom, right, top = board.box(strip)
+    width = blf.dimensions(0, line.text)[0]
+    caret = left + PAD + blf.dimensions(0, line.text[:line.cursor])[0]
+    brush.boxes([(left, bottom, max(right, left + width + 3 * PAD), top)], (0.08, 0.08, 0.08, 0.97))
+    if line.all_selected:
+        brush.boxes([(left + PAD, bottom + 2, left + PAD + width, top - 2)], (0.28, 0.45, 0.70, 1.0))
+    blf.color(0, 1.0, 1.0, 1.0, 1.0)
+    blf.position(0, left + PAD, bottom + (top - bottom - size * 0.72) / 2, 0)
+    blf.draw(0, line.text)
+    brush.boxes([(caret, bottom + 2, caret + 1.5, top - 2)], (0.4, 0.7, 1.0, 1.0))
 
 
 def paint(context: bpy.types.Context, character: Any, board: Board, job: Job | None) -> None:
@@ -135,6 +148,10 @@ def paint(context: bpy.types.Context, character: Any, board: Board, job: Job | N
         y = board.lane_bottom(lane)
         _text(lane.replace("_", " "), (0, y, 70 * scale, y + board.lane_height), size * 0.9, (*text, 0.55))
     _padlocks(brush, character, board, scale)
+    if overlay.typing is not None:
+        typed = next((s for s in board.strips if s.uuid == overlay.typing[0]), None)
+        if typed is not None:
+            _typed(brush, board, typed, overlay.typing[1], size)
     if job is not None:
         _coming(brush, context, character, board, job, text)
     if overlay.box_corners is not None:

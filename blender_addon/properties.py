@@ -11,7 +11,7 @@ from bpy.props import (
 
 from . import terms
 from .cast import SceneSettings
-from .directions import PARTS, DirectionItem
+from .directions import PARTS, DirectionItem, activated
 from .speech import SOURCES
 from .takes import PLACES, Take, show_again
 
@@ -33,7 +33,7 @@ class CharacterSettings(bpy.types.PropertyGroup):
     """Everything that Understudy keeps with an armature."""
 
     directions: CollectionProperty(type=DirectionItem)
-    direction_index: IntProperty(name="Active Direction", options={"HIDDEN"})
+    direction_index: IntProperty(name="Active Direction", options={"HIDDEN"}, update=activated)
     sound_source: EnumProperty(name="Speech", items=SOURCES)
     sound_path: StringProperty(name="Sound", subtype="FILE_PATH", description="Sound file with the speech")
     sequencer_channel: IntProperty(

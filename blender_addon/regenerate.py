@@ -117,12 +117,13 @@ class UNDERSTUDY_OT_loop_take(_OnTake, bpy.types.Operator):
 
 
 class UNDERSTUDY_OT_perform_between(Performing, bpy.types.Operator):
-    """Perform the way from one key pose to the next, as a new take: from and to the preview range's ends, else the keys around the current frame"""
+    """Perform the way from one key pose to the next, as a new take (the preview range's ends, else the keys around the current frame)"""
 
     bl_idname = "understudy.perform_between"
     bl_label = "In-Between"
 
-    first: FloatProperty(name="First Pose", default=-1e6, options={"SKIP_SAVE"}, description="Frame of the pose before; by default as found")
+    first: FloatProperty(name="First Pose", default=-1e6, options={"SKIP_SAVE"},
+                         description="Frame of the pose before; by default as found")
     last: FloatProperty(name="Second Pose", default=-1e6, options={"SKIP_SAVE"}, description="Frame of the pose after")
 
     @classmethod

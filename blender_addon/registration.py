@@ -7,7 +7,8 @@ import bpy
 from bpy.app.handlers import persistent
 
 from . import bone_map, cast, commands, connection, direction_io, directions, exports, imports, lock_ops, locks, log, overlay
-from . import overlay_mouse, overlay_ops, panels, performance, preferences, properties, regenerate, session, speech, takes, translations, unfinished
+from . import overlay_mouse, overlay_ops, overlay_type, panels, performance, preferences, properties, regenerate, session
+from . import sound_energy, speech, takes, translations, unfinished
 from . import face, film
 
 __all__ = ["CLASSES", "register", "unregister"]
@@ -30,6 +31,7 @@ CLASSES: tuple[Any, ...] = (
     *imports.CLASSES,
     *overlay_mouse.CLASSES,
     *overlay_ops.CLASSES,
+    *overlay_type.CLASSES,
     *panels.CLASSES,
     *face.CLASSES,
     *film.CLASSES,
@@ -104,6 +106,7 @@ def unregister() -> None:
     film.stop()
     face.stop()
     overlay.remove_handler()
+    sound_energy.forget()
     translations.unregister()
     locks.remove_handlers()
     unfinished.remove_handlers()

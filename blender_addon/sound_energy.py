@@ -1,60 +1,132 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How loud the speech is over time, for the background of the strips; read once per file."""
+"""How loud the speech is over time, for the background of the strips; read once per file, on a thread."""
 
+import wave
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import bpy
 import numpy as np
 
-from . import compat
+from . import cast, compat, speech
 
-__all__ = ["RATE", "forget", "of_character", "of_file"]
+__all__ = ["RATE", "Heard", "forget", "heard_by", "of_file"]
 
 RATE = 50.0
 """Values per second."""
-LONGEST_SECONDS = 600.0
-"""Longer files are not drawn: reading them would hold up the interface."""
+LONGEST_SECONDS = 1800.0
+_BLOCK_SECONDS = 10.0
+_REDRAW_SECONDS = 0.3
 
-_kept: dict[tuple[str, float], np.ndarray | None] = {}
+_kept: "dict[tuple[str, float], Future[np.ndarray | None]]" = {}
+_pool: ThreadPoolExecutor | None = None
 
 
-def of_character(character: Any) -> np.ndarray | None:
-    """Energy (N,) in [0, 1] of the character's sound file, or None where there is none that can be read."""
-    settings = character.understudy
-    if settings.sound_source != "FILE" or not settings.sound_path:
-        return None
-    path = Path(bpy.path.abspath(settings.sound_path))
+@dataclass(frozen=True)
+class Heard:
+    """A sound on the scene's frames: its first sample at ``origin``, heard from ``first`` to ``last``.
+
+    :ivar energy: (N,) in [0, 1], :data:`RATE` values a second.
+    """
+
+    origin: float
+    first: float
+    last: float
+    energy: np.ndarray
+
+
+def heard_by(context: bpy.types.Context, character: Any) -> list[Heard]:
+    """The speech of a character, as far as it has been read; what is still being read follows with a later redraw."""
+    settings, rate = character.understudy, cast.fps(context.scene)
+    found = []
+    if settings.sound_source == "FILE" and settings.sound_path:
+        energy = _read(Path(bpy.path.abspath(settings.sound_path)))
+        if energy is not None:
+            origin = speech.origin(context, character)
+            found.append(Heard(origin, origin, origin + len(energy) / RATE * rate, energy))
+    elif settings.sound_source == "SEQUENCER":
+        for strip in speech.heard(context, character):
+            energy = _read(Path(bpy.path.abspath(strip.sound.filepath))) if strip.sound is not None else None
+            if energy is not None:
+                found.append(Heard(compat.strip_start(strip), *compat.strip_range(strip), energy))
+    return found
+
+
+def _read(path: Path) -> np.ndarray | None:
+    global _pool
     try:
         key = (str(path), path.stat().st_mtime)
     except OSError:
         return None
     if key not in _kept:
-        _kept[key] = of_file(path)
-    return _kept[key]
+        _pool = _pool or ThreadPoolExecutor(1, "understudy-sound")
+        _kept[key] = _pool.submit(of_file, path)
+        if not bpy.app.background and not bpy.app.timers.is_registered(_redraw_when_read):
+            bpy.app.timers.register(_redraw_when_read, first_interval=_REDRAW_SECONDS)
+    if bpy.app.background:
+        return _kept[key].result()
+    return _kept[key].result() if _kept[key].done() else None
+
+
+def _redraw_when_read() -> float | None:
+    for window in bpy.context.window_manager.windows:
+        for area in window.screen.areas:
+            if area.type == "DOPESHEET_EDITOR":
+                area.tag_redraw()
+    return None if all(future.done() for future in _kept.values()) else _REDRAW_SECONDS
 
 
 def of_file(path: Path) -> np.ndarray | None:
-    """Energy (N,) in [0, 1], the loudest value being 1; None without the module that reads it or for what is no sound."""
-    aud = compat.sound_module()
-    if aud is None:
+    """Energy (N,) in [0, 1], the loudest value being 1; None for what is no sound or cannot be read here.
+
+    Blender's own reader is used where its module is there; without it, WAV files are read all the same.
+    """
+    try:
+        energy = _by_blender(path) if compat.sound_module() is not None else _of_wav(path)
+    except (OSError, EOFError, ValueError, wave.Error):
         return None
+    return None if energy is None or not len(energy) else energy / max(float(energy.max()), 1e-9)
+
+
+def _levels(samples: np.ndarray, rate: float) -> np.ndarray:
+    size = max(int(rate / RATE), 1)
+    blocks = samples[: len(samples) // size * size].reshape(-1, size)
+    return np.sqrt(np.mean(np.square(blocks, dtype=np.float64), axis=1))
+
+
+def _by_blender(path: Path) -> np.ndarray | None:
+    aud = compat.sound_module()
     try:
         sound = aud.Sound(str(path))
         rate = float(sound.specs[0])
-        if not 0 < sound.length / rate <= LONGEST_SECONDS:
+        seconds = sound.length / rate
+        if not 0 < seconds <= LONGEST_SECONDS:
             return None
-        samples = np.asarray(sound.data()).mean(axis=1)
+        # in blocks, so that the interface has its turn between them
+        parts = [np.asarray(sound.limit(t, min(t + _BLOCK_SECONDS, seconds)).data()).mean(axis=1)
+                 for t in np.arange(0.0, seconds, _BLOCK_SECONDS)]
     except aud.error:
         return None
-    size = max(int(rate / RATE), 1)
-    blocks = samples[: len(samples) // size * size].reshape(-1, size)
-    if not len(blocks):
-        return None
-    energy = np.sqrt(np.mean(np.square(blocks, dtype=np.float64), axis=1))
-    return energy / max(float(energy.max()), 1e-9)
+    return _levels(np.concatenate(parts), rate)
+
+
+def _of_wav(path: Path) -> np.ndarray | None:
+    with wave.open(str(path), "rb") as file:
+        rate, width = file.getframerate(), file.getsampwidth()
+        if width != 2 or not 0 < file.getnframes() / rate <= LONGEST_SECONDS:
+            return None
+        samples = np.frombuffer(file.readframes(file.getnframes()), "<i2").reshape(-1, file.getnchannels())
+    return _levels(samples.mean(axis=1), rate)
 
 
 def forget() -> None:
-    """Drop what was read."""
+    """Drop what was read, and end the thread."""
+    global _pool
+    if bpy.app.timers.is_registered(_redraw_when_read):
+        bpy.app.timers.unregister(_redraw_when_read)
+    if _pool is not None:
+        _pool.shutdown(wait=False, cancel_futures=True)
+        _pool = None
     _kept.clear()

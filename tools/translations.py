@@ -98,7 +98,7 @@ def texts(tree: ast.Module) -> Iterator[tuple[int, str]]:
                         found.append((node.lineno, keyword.value))
                     elif keyword.arg == "items":
                         found += [(node.lineno, v) for v in _items(keyword.value)]
-        elif isinstance(node, ast.FunctionDef) and (node.name.startswith(("reason", "_reason")) or node.name in ("description", "text_of")):
+        elif isinstance(node, ast.FunctionDef) and node.name.lstrip("_").startswith(("reason", "description")):
             found += [(r.lineno, r.value) for r in ast.walk(node) if isinstance(r, ast.Return) and r.value is not None]
     for line, value in found:
         for branch in _branches(value):

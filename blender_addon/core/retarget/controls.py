@@ -67,7 +67,9 @@ def control_channels(plan: Plan, pose: Pose) -> tuple[list[str], np.ndarray, dic
     return names, np.stack(turns, axis=1) if turns else np.zeros((frames, 0, 4)), places
 
 
-def _above(plan: Plan, pose: Pose, own: int, placed: dict[int, tuple[np.ndarray, np.ndarray]]) -> tuple[tuple[np.ndarray, np.ndarray], np.ndarray]:
+def _above(
+    plan: Plan, pose: Pose, own: int, placed: dict[int, tuple[np.ndarray, np.ndarray]],
+) -> tuple[tuple[np.ndarray, np.ndarray], np.ndarray]:
     """What a control hangs on: its turn (T, 4) since rest and its rest place (3,), and its place (T, 3) now."""
     rig, place = plan.rig, {int(bone): k for k, bone in enumerate(plan.driven)}
     bone = int(rig.parents[own])

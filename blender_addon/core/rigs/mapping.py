@@ -25,7 +25,8 @@ class Mapping:
     :ivar unmapped: bone -> sentence, for bones that follow their parent.
     :ivar warnings: sentences about doubtful matches.
     :ivar follows: bone -> control that it moves with by constraints; :ivar copies: control -> bone whose place it takes;
-    :ivar poles: pole control -> elbow or knee slot; :ivar properties: ``bone:property`` -> value. All four as in :class:`.preset.Preset`, for rigs with controls.
+    :ivar poles: pole control -> elbow or knee slot; :ivar properties: ``bone:property`` -> value. All four as in
+        :class:`.preset.Preset`, for rigs with controls.
     """
 
     preset: str

@@ -64,6 +64,41 @@ def test_mute_seed_delete(settings: Any) -> None:
     assert not settings.directions and not bpy.ops.understudy.strips.poll()
 
 
+def test_the_list_chooses_and_moves(settings: Any) -> None:
+    choose(settings, "walks", "sits")
+    bpy.ops.understudy.strips(action="LATER")
+    bpy.ops.understudy.strips(action="EARLIER", far=True)
+    assert table(settings) == [("sits", 112, 152), ("walks", -8, 32), ("waves", 61, 101)]
+    # a row of the list that is clicked is the selected one; one that is selected together with others keeps them
+    settings.direction_index = next(n for n, d in enumerate(settings.directions) if d.text == "sits")
+    assert [d.text for d in settings.directions if d.selected] == ["walks", "sits"]
+    settings.direction_index = next(n for n, d in enumerate(settings.directions) if d.text == "waves")
+    assert [d.text for d in settings.directions if d.selected] == ["waves"]
+
+
+def test_the_background_knows_how_loud_the_speech_is(settings: Any, tmp_path: Any) -> None:
+    from blender_addon import compat, sound_energy
+
+    from .shot import write_wav
+
+    character = bpy.context.scene.understudy.character
+    path = write_wav(tmp_path / "speech.wav", 2.0)
+    settings.sound_source, settings.sound_path = "FILE", str(path)
+    bpy.context.scene.frame_start = 11
+    heard, = sound_energy.heard_by(bpy.context, character)
+    assert (heard.origin, heard.first, heard.last) == (11, 11, 71) and len(heard.energy) == 100
+    assert heard.energy.max() == 1.0 and heard.energy.min() > 0.8
+    (tmp_path / "words.txt").write_text("no sound")
+    assert sound_energy.of_file(tmp_path / "words.txt") is None
+    settings.sound_path = str(tmp_path / "gone.wav")
+    assert sound_energy.heard_by(bpy.context, character) == []
+    if compat.has_sound():
+        strip = compat.strips(bpy.context.scene, create=True).new_sound("s", str(path), 1, 31)
+        strip.frame_final_start, settings.sound_source = 41, "SEQUENCER"
+        heard, = sound_energy.heard_by(bpy.context, character)
+        assert (heard.origin, heard.first) == (31, 41)
+
+
 def test_edit(settings: Any) -> None:
     identity = settings.directions[1].uuid
     assert bpy.ops.understudy.strip_edit(identity=identity, text="points", part="left_arm", strength=1.5) == {"FINISHED"}
