@@ -25,6 +25,8 @@ def _notice(layout: Any, context: bpy.types.Context, uid: int) -> None:
     for n, sentence in enumerate(translations.sentence(s) for s in (error.message, error.fix) if s):
         for line, text in enumerate(textwrap.wrap(sentence, width)):
             box.label(text=text, icon=("ERROR", "INFO")[n] if line == 0 else "BLANK1")
+    for line, text in enumerate(textwrap.wrap(error.log, width)):
+        box.label(text=text, icon="TEXT" if line == 0 else "BLANK1", translate=False)
 
 
 class _Sidebar:
