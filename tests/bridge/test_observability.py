@@ -59,6 +59,10 @@ def test_prometheus(start: Start) -> None:
     assert values["understudy_motion_seconds_per_second"] >= speed > 0, "the failed job made no motion but took time"
     assert values["understudy_queue_jobs"] == 0 and values["understudy_running_jobs"] == 0
     assert values['understudy_stage_seconds_count{stage="walking"}'] >= 1
+    page = (Path(__file__).resolve().parents[2] / "docs" / "bridge.md").read_text(encoding="utf-8")
+    described = set(re.findall(r"`(understudy_\w+)", page))
+    served = {name for name in re.findall(r"^# TYPE (\w+)", text, re.M) if not name.endswith("_created")}
+    assert {name.removesuffix("_total") for name in described} == {name.removesuffix("_total") for name in served}
 
 
 def test_idle_model_is_dropped_and_loaded_again(start: Start) -> None:
