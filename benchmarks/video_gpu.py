@@ -145,7 +145,8 @@ def main(given: list[str] | None = None) -> int:
         return 0
     width, height = (int(n) for n in options.size.split("x"))
     figures = measure("cuda", options.frames, options.steps, width, height)
-    print(f"{torch.cuda.get_device_name()}, torch {torch.__version__}, {width}x{height}, {options.frames} frames, {options.steps} steps, fp16")
+    print(f"{torch.cuda.get_device_name()}, torch {torch.__version__}, {width}x{height}, {options.frames} frames, {options.steps} steps, "
+          "fp16")
     print(f"peak memory            {figures['peak_gb']:8.1f} GB   (goal: at most {MEMORY_GB:g})")
     print(f"plain U-Net            {figures['plain_step_seconds']:8.3f} s a step, two calls")
     print(f"versa                  {figures['versa_step_seconds']:8.3f} s a step")

@@ -33,7 +33,8 @@ def _settings(recipe: dict[str, Any], stage: dict[str, Any]) -> Any:
     given = {k: v for part in (recipe.get("data", {}), stage) for k, v in part.items() if k in known}
     unknown = [k for k in recipe.get("data", {}) if k not in known]
     if unknown:
-        raise UnderstudyError("file_invalid", f"The recipe has an unknown setting {unknown[0]!r}.", f"Known are {', '.join(sorted(known))}.")
+        raise UnderstudyError("file_invalid", f"The recipe has an unknown setting {unknown[0]!r}.",
+                              f"Known are {', '.join(sorted(known))}.")
     if "scales" in given:
         given["scales"] = tuple(given["scales"])
     settings = Settings(**given)
@@ -71,7 +72,8 @@ def run(arguments: argparse.Namespace) -> int:
         files = replace(files, face=out)
     device = devices.choose_device(arguments.device)
     side = max(settings.width, settings.height) * 2
-    clips = {split: read_clips(arguments.data, arguments.folder / "pictures", side, split, non_commercial=recipe.get("non_commercial", False))
+    allowed = recipe.get("non_commercial", False)
+    clips = {split: read_clips(arguments.data, arguments.folder / "pictures", side, split, non_commercial=allowed)
              for split in ("train", "val")}
     # taught in full precision, computed in half where asked
     drawing = Drawing(files, device, "fp32", "none")

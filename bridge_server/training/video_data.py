@@ -32,7 +32,9 @@ _EYES: Final = (slice(36, 42), slice(42, 48))
 @dataclass
 class VideoClip:
     """:ivar pictures: (T, H, W, 3) uint8. :ivar track: of the same frames and size. :ivar sound: file with the speech, or None.
-    :ivar reference: a picture of the person (H, W, 3) uint8 and its points, one frame; or None. :ivar blink: (T,) in [0, 1]. :ivar facts: the JSON file's content."""
+    :ivar reference: a picture of the person (H, W, 3) uint8 and its points, one frame; or None.
+    :ivar blink: (T,) in [0, 1]. :ivar facts: the JSON file's content.
+    """
 
     name: str
     pictures: np.ndarray
@@ -156,7 +158,9 @@ def _clip(film: Path, facts: dict[str, Any], cache: Path, longest_side: int) -> 
     return VideoClip(film.stem, pictures, track.scaled(pictures.shape[2], pictures.shape[1]), sound, reference, blink, facts)
 
 
-def crop_box(track: PoseTrack, frames: list[int], shape: tuple[int, int], scale: float, at: tuple[float, float]) -> tuple[int, int, int, int]:
+def crop_box(
+    track: PoseTrack, frames: list[int], shape: tuple[int, int], scale: float, at: tuple[float, float]
+) -> tuple[int, int, int, int]:
     """(left, top, width, height) of a crop of ``shape`` = (width, height)'s proportions that holds the face of all frames.
 
     :param scale: 1 for the largest crop that fits, less for closer framings; a face limits how close.

@@ -88,5 +88,6 @@ def choose_offload(need: Need, offload: str, device: str, free: int | None = Non
             return choice, f"About {wanted / _GIB:.1f} GB of memory are needed on {device}, {free / _GIB:.1f} GB are free."
     least = need.bytes(choices[-1]) + reserve
     raise UnderstudyError(
-        "out_of_memory", f"There is too little memory on {device}: about {least / _GIB:.1f} GB are needed and {free / _GIB:.1f} GB are free.",
+        "out_of_memory", f"There is too little memory on {device}: about {least / _GIB:.1f} GB are needed and {free / _GIB:.1f} GB "
+        "are free.",
         "Choose a smaller film, fewer frames at once (option window), or another offload, or end other programs.")

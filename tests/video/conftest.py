@@ -12,6 +12,7 @@ pytest.importorskip("diffusers", reason="diffusers is not installed")
 pytest.importorskip("cv2", reason="OpenCV is not installed")
 
 from bridge_server.pose_track.project import camera_for, track_of  # noqa: E402
+from bridge_server.video.person import find_person  # noqa: E402
 from bridge_server.video.photo import load_photo  # noqa: E402
 from bridge_server.video.renderers import Scene  # noqa: E402
 from shared import rotations as rot  # noqa: E402
@@ -61,7 +62,10 @@ def performance() -> Motion:
     return motion
 
 
-@pytest.fixture()
+@pytest.fixture(scope="session")
 def scene(performance: Motion, photo_path: Path) -> Scene:
-    """The performance before a virtual camera, 128x128."""
-    return Scene(track_of(performance, camera_for(performance, "half", 128, 128)), performance.face, load_photo(photo_path), None, 128, 128)
+    """The performance before a virtual camera, 64x64; the portrait's points are found once."""
+    photo = load_photo(photo_path)
+    person = find_person(photo)
+    track = track_of(performance, camera_for(performance, "half", 64, 64))
+    return Scene(track, performance.face, photo, (person.points, person.confidence), 64, 64)

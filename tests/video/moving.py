@@ -62,7 +62,8 @@ def write_set(folder: Path, clips: int = 6, frames: int = 12, seed: int = 0) -> 
         colour = tuple(int(c) for c in rng.integers(80, 200, 3))
         encode.write_segment(folder / f"clip{n}.mp4", [figure(track, k, colour, loud[k]) for k in range(frames)], 20.0, ".mp4")
         write_dwpose(track, folder / f"clip{n}.npz")
-        (folder / f"clip{n}.json").write_text(json.dumps({"split": "val" if n == clips - 1 else "train", "emotion": "happy", "licence": "CC0-1.0"}))
+        facts = {"split": "val" if n == clips - 1 else "train", "emotion": "happy", "licence": "CC0-1.0"}
+        (folder / f"clip{n}.json").write_text(json.dumps(facts))
         with wave.open(str(folder / f"clip{n}.wav"), "wb") as file:
             file.setnchannels(1)
             file.setsampwidth(2)

@@ -62,7 +62,7 @@ def test_a_film_is_the_same_in_any_division(versa_weights: Path, scene: Scene) -
     assert any("no face layers" in note for note in notes) and any("GB are free" in note for note in notes)
     told: list[float] = []
     film = np.stack(list(renderer.frames(0, 10, lambda stage, fraction: told.append(fraction))))
-    assert film.shape == (10, 128, 128, 3) and film.dtype == np.uint8 and film.std() > 1
+    assert film.shape == (10, 64, 64, 3) and film.dtype == np.uint8 and film.std() > 1
     assert told == sorted(told) and 0 <= told[0] and told[-1] <= 1 and len(set(told)) > 6
     for start, stop in ((0, 3), (3, 9), (9, 10)):
         assert (np.stack(list(renderer.frames(start, stop, quiet))) == film[start:stop]).all()
@@ -120,14 +120,14 @@ def test_speech_emotion_and_blinks_are_heard(versa_weights: Path, scene: Scene, 
 
 def test_hands_and_face_are_drawn_twice(versa_weights: Path, scene: Scene) -> None:
     once = frames_of(versa_weights, scene).astype(int)
-    renderer = VersaRenderer(versa_weights, **{**SMALL, "refine": "face", "refine_size": 128})  # type: ignore[arg-type]
+    renderer = VersaRenderer(versa_weights, **{**SMALL, "refine": "face", "refine_size": 64})  # type: ignore[arg-type]
     renderer.prepare(scene, quiet)
     assert renderer._ready is not None
     (region,) = renderer._ready.regions
     twice = np.stack(list(renderer.frames(0, 10, quiet))).astype(int)
     changed = np.abs(twice - once).sum(-1) > 0
     left, top = region.corner[4]
-    inside = np.zeros((128, 128), bool)
+    inside = np.zeros((64, 64), bool)
     inside[top: top + region.side, left: left + region.side] = True
     assert changed[4][inside].mean() > 0.2 and not changed[4][~inside].any()
 
@@ -246,14 +246,15 @@ def test_described(versa_weights: Path, tmp_path: Path, monkeypatch: pytest.Monk
 def test_command(versa_weights: Path, performance: Motion, photo_path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     performance.save(tmp_path / "m.npz")
     out = tmp_path / "film.mp4"
-    assert main(["film", "--motion", str(tmp_path / "m.npz"), "--photo", str(photo_path), "--out", str(out), "--size", "96x96", "--fps", "10",
-                 "--renderer", "versa", "--weights", str(versa_weights), "--option", "steps=1", "--option", "refine=none"]) == 0
+    assert main(["film", "--motion", str(tmp_path / "m.npz"), "--photo", str(photo_path), "--out", str(out), "--size", "96x96",
+                 "--fps", "10", "--renderer", "versa", "--weights", str(versa_weights), "--option", "steps=1",
+                 "--option", "refine=none"]) == 0
     said = capsys.readouterr()
     assert "5 frames at 10 fps" in said.out and "drawn at 128x128" in said.err and out.stat().st_size > 500
     assert json.loads((tmp_path / "film.mp4.json").read_text())["renderer"] == "versa"
     assert not (tmp_path / "film.mp4.parts").exists()
-    assert main(["film", "--motion", str(tmp_path / "m.npz"), "--photo", str(photo_path), "--out", str(out), "--renderer", "versa",
-                 "--weights", str(tmp_path)]) == 1
+    assert main(["film", "--motion", str(tmp_path / "m.npz"), "--photo", str(photo_path), "--out", str(out),
+                 "--renderer", "versa", "--weights", str(tmp_path)]) == 1
     assert "MimicMotion_1-1.pth" in capsys.readouterr().err
 
 

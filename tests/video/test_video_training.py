@@ -113,17 +113,18 @@ def followed(files: VersaFiles, data: Path, cache: Path) -> tuple[int, int]:
     assert drawing.nets.unet.head == "mask"
     clip = read_clips(data, cache / "pictures", 128, "val")[0]
     shifts = (-14.0, -5.0, 5.0, 14.0)
-    truth = torch.stack([drawing.encode(to_tensor(figure(pose(np.array([s])), 0, (120, 120, 120))[None]))[0] for s in shifts]) * drawing.scaling
+    pictures = [figure(pose(np.array([shift])), 0, (120, 120, 120)) for shift in shifts]
+    truth = drawing.encode(to_tensor(np.stack(pictures))) * drawing.scaling
     reference = drawing.reference(np.ascontiguousarray(clip.pictures[11]))
     own, sampling = clip.track.take(np.array([11])), Sampling(6, 4, 0, 1.0)
     found = []
     for blank in (False, True):
         hits = 0
         for number, shift in enumerate(shifts):
-            pictures = PosePictures(joined(own, pose(np.full(3, shift))), "mask", short_side=SIDE)
+            poses = PosePictures(joined(own, pose(np.full(3, shift))), "mask", short_side=SIDE)
             drawing.nets.scheduler.set_timesteps(sampling.steps)
             noise = start_noise(4, 4, (8, 8), number) * drawing.nets.scheduler.init_noise_sigma
-            made = denoise(drawing.nets, noise, reference, (lambda index, p=pictures: p(index) * 0 - 1) if blank else pictures, sampling)
+            made = denoise(drawing.nets, noise, reference, (lambda index, p=poses: p(index) * 0 - 1) if blank else poses, sampling)
             near = ((made[0, 1:].mean(0) - truth) ** 2).mean((1, 2, 3))
             hits += int(near.argmin()) == number
         found.append(hits)

@@ -19,7 +19,9 @@ from torch import Tensor, nn
 from bridge_server.face.emotion import EMOTIONS
 from shared.errors import UnderstudyError
 
-__all__ = ["EMOTION_NAMES", "FEATURE_RATE", "FaceConditioner", "FaceInputs", "FaceConfig", "audio_windows", "blink_ratio", "emotion_weights"]
+__all__ = [
+    "EMOTION_NAMES", "FEATURE_RATE", "FaceConditioner", "FaceConfig", "FaceInputs", "audio_windows", "blink_ratio", "emotion_weights",
+]
 
 EMOTION_NAMES: Final = tuple(EMOTIONS)
 FEATURE_RATE: Final = 50.0

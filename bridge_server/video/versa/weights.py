@@ -26,7 +26,8 @@ from shared.errors import UnderstudyError
 
 __all__ = ["FACE_FILE", "PARTS", "VersaFiles", "find_files", "load_networks", "read_checkpoint", "sort_checkpoint"]
 
-PARTS: Final = {"unet": "diffusers", "vae": "diffusers", "image_encoder": "transformers", "scheduler": "config", "feature_extractor": "config"}
+PARTS: Final = {"unet": "diffusers", "vae": "diffusers", "image_encoder": "transformers", "scheduler": "config",
+                "feature_extractor": "config"}
 FACE_FILE: Final = "versa.safetensors"
 _FIX: Final = ("Put a copy of stable-video-diffusion-img2vid-xt in diffusers' layout and MimicMotion_1-1.pth into one folder; "
                "docs/film.md tells how.")

@@ -84,8 +84,8 @@ class WanAnimateRenderer:
 
     def key(self) -> str:
         """Changes with every option that changes a picture."""
-        return f"{self._weights} {self._precision} {self._steps} {self._segment} {self._overlap} {self._guidance} {self._face} {self._head} " \
-               f"{self._prompt} {self._pixels}"
+        return f"{self._weights} {self._precision} {self._steps} {self._segment} {self._overlap} {self._guidance} {self._face} " \
+               f"{self._head} {self._prompt} {self._pixels}"
 
     def keep_in(self, folder: Path) -> None:
         """Keep the drawn pictures there until the film is finished."""
@@ -110,7 +110,8 @@ class WanAnimateRenderer:
             if film is not None:
                 next(driving.read_film(film, 1, scene.track.fps))
         if self._face is None and scene.driving is None:
-            notes.append("The face is driven by the photograph, moved by the face curves; a film of the performing character does it better.")
+            notes.append("The face is driven by the photograph, moved by the face curves; a film of the performing character does it "
+                         "better.")
         if not 20 <= scene.track.fps <= 40:
             notes.append(f"Wan-Animate was trained at 30 frames per second, and this film has {scene.track.fps:g}.")
         if self._device == "cpu":
