@@ -44,8 +44,8 @@ def normalise(q: np.ndarray) -> np.ndarray:
 def mul(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Hamilton product (…, 4): the rotation ``b`` followed by ``a``."""
     a, b = _float(a), _float(b)
-    aw, ax, ay, az = np.moveaxis(a, -1, 0)
-    bw, bx, by, bz = np.moveaxis(b, -1, 0)
+    aw, ax, ay, az = (a[..., k] for k in range(4))
+    bw, bx, by, bz = (b[..., k] for k in range(4))
     return np.stack(
         (
             aw * bw - ax * bx - ay * by - az * bz,
@@ -67,8 +67,15 @@ def rotate(q: np.ndarray, v: np.ndarray) -> np.ndarray:
     """Vectors (…, 3) turned by unit quaternions (…, 4)."""
     q, v = _float(q), _float(v)
     w, u = q[..., :1], q[..., 1:]
-    t = 2.0 * np.cross(u, v)
-    return v + w * t + np.cross(u, t)
+    t = 2.0 * _cross(u, v)
+    return v + w * t + _cross(u, t)
+
+
+def _cross(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """The vector product (…, 3); ``numpy.cross`` spends most of its time on small arrays with their axes."""
+    ax, ay, az = (a[..., k] for k in range(3))
+    bx, by, bz = (b[..., k] for k in range(3))
+    return np.stack((ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx), axis=-1)
 
 
 def quat_to_matrix(q: np.ndarray) -> np.ndarray:
