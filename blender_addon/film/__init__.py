@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The Blender side of films. Registered as one: properties first, panels last, then what hangs outside of classes."""
 
-from . import operators, panel, points, preview, scene_camera, settings
+from . import operators, panel, passes, points, preview, scene_camera, settings
 
 __all__ = ["CLASSES", "start", "stop"]
 
-CLASSES = (*settings.CLASSES, *scene_camera.CLASSES, *operators.CLASSES, *points.CLASSES, *panel.CLASSES)
+CLASSES = (*settings.CLASSES, *scene_camera.CLASSES, *operators.CLASSES, *passes.CLASSES, *points.CLASSES, *panel.CLASSES)
 
 
 def start() -> None:

@@ -118,6 +118,10 @@ def _main(layout: Any, context: bpy.types.Context, character: Any) -> None:
         row.prop(settings, "again_first")
         row.prop(settings, "again_last")
         column.operator("understudy.film_again", icon="FILE_REFRESH")
+    if settings.framing == "scene":
+        row = layout.row(align=True)
+        row.operator("understudy.film_passes", icon="RENDERLAYERS")
+        row.operator("understudy.export_camera", text="", icon="EXPORT")
 
 
 class UNDERSTUDY_PT_film(bpy.types.Panel):
