@@ -68,13 +68,23 @@ def person(folder: Path) -> tuple[Path, Path] | str:
     return picture, points
 
 
-def sheet(film: Path, directions: Path | None, seconds: float) -> None:
-    """Twelve pictures of the film under each other, to be looked at."""
-    from demo_report import contact_sheet
-    from shared import timeline
+def sheet(film: Path, pictures: int = 12, columns: int = 6, width: int = 256) -> None:
+    """Evenly spaced pictures of the film with their times, to be looked at, beside it."""
+    import av
+    from PIL import Image, ImageDraw
 
-    asked = timeline.load(directions) if directions is not None and directions.is_file() else []
-    contact_sheet(film, asked, seconds, film.with_name(f"{film.stem}_sheet.png"))
+    with av.open(str(film)) as container:
+        fps = float(container.streams.video[0].average_rate or 25)
+        frames = [frame.to_image() for frame in container.decode(video=0)]
+    height = round(frames[0].height * width / frames[0].width)
+    out = Image.new("RGB", (columns * (width + 6) + 6, -(-pictures // columns) * (height + 24) + 6), (30, 32, 36))
+    draw = ImageDraw.Draw(out)
+    for n in range(pictures):
+        which = int((n + 0.5) / pictures * len(frames))
+        x, y = 6 + n % columns * (width + 6), 6 + n // columns * (height + 24)
+        out.paste(frames[which].resize((width, height)), (x, y))
+        draw.text((x + 2, y + height + 4), f"{which / fps:.2f} s", fill=(240, 200, 90))
+    out.save(film.with_name(f"{film.stem}_sheet.png"))
 
 
 def main(given: list[str] | None = None) -> int:
@@ -106,7 +116,7 @@ def main(given: list[str] | None = None) -> int:
                        *([] if given_photo else ["--permission", PORTRAIT_PERMISSION]), *rest])
     if code:
         return code
-    sheet(film, arguments.directions, seconds)
+    sheet(film)
     if given_photo:
         return 0
     found = person(arguments.out)
@@ -117,7 +127,7 @@ def main(given: list[str] | None = None) -> int:
     code = understudy([*common, "--photo", str(found[0]), "--points", str(found[1]), "--framing", "whole", "--out", str(film),
                        "--permission", PERSON_PERMISSION, *rest])
     if not code:
-        sheet(film, arguments.directions, seconds)
+        sheet(film)
     return code
 
 

@@ -5,7 +5,7 @@ import time
 
 import bpy
 
-FILM_SECONDS = 300.0
+FILM_SECONDS = 600.0
 since = {"film": 0.0}
 
 
@@ -76,7 +76,7 @@ def steps(drive):
         if bpy.context.scene.understudy.character.understudy_film.made_path:
             return 0.5
         if time.monotonic() - since["film"] > FILM_SECONDS:
-            raise RuntimeError("there is no film after five minutes")
+            raise RuntimeError("there is no film after ten minutes")
         return None
 
     def show_film():
