@@ -50,7 +50,7 @@ class Signing:
 
         if find_spec("c2pa") is None:
             raise UnderstudyError("unsupported", "Content credentials need the package c2pa-python.",
-                                  "Run: pip install c2pa-python, or take the signing out of the settings.")
+                                  "Run: pip install 'understudy[credentials]', or take the signing out of the settings.")
         for what, path in (("certificate", self.certificate), ("key", self.key)):
             if not path.is_file():
                 raise UnderstudyError("file_missing", f"There is no signing {what} {path}.", "Check the path.")
@@ -233,7 +233,7 @@ def read_credentials(path: Path) -> dict[str, Any] | None:
         import c2pa
     except ImportError as error:
         raise UnderstudyError("unsupported", "Content credentials need the package c2pa-python.",
-                              "Run: pip install c2pa-python.") from error
+                              "Run: pip install 'understudy[credentials]'.") from error
     try:
         with path.open("rb") as file, c2pa.Reader(_TYPES[path.suffix.lower()], file) as reader:
             return dict(json.loads(reader.json()))
