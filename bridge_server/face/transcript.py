@@ -79,7 +79,7 @@ def rough(heard: np.ndarray, states: np.ndarray) -> np.ndarray:
     :param states: (S,) viseme indices of the whole text, without silences.
     """
     rows = len(heard) // _ROW
-    logs = np.log(np.maximum(heard[: rows * _ROW], 1e-4)).reshape(rows, _ROW, -1).mean(axis=1)
+    logs = np.log(np.maximum(heard[: rows * _ROW], 1e-4)).reshape(rows, _ROW, heard.shape[1]).mean(axis=1)
     emission = np.maximum(np.maximum(logs, logs[:, :1] - _QUIET), -5.0)
     sounding = np.cumsum(logs[:, 0] < np.log(0.5)).astype(float)
     centre = sounding / max(sounding[-1] if rows else 0.0, 1.0) * len(states)
@@ -107,6 +107,11 @@ def rough(heard: np.ndarray, states: np.ndarray) -> np.ndarray:
         begins[state] = t
         state -= int(moves[t, state - offsets[t]]) if t else 0
     known = np.flatnonzero(np.isfinite(begins))
+    # a pause may have gone to the sound after it: that sound begins where the pause ends
+    loud = np.flatnonzero(logs[:, 0] < np.log(0.5))
+    later = loud[np.minimum(np.searchsorted(loud, begins[known]), len(loud) - 1)] if len(loud) else begins[known]
+    ends = np.append(begins[known][1:], rows)
+    begins[known] = np.where(later < ends, np.maximum(later, begins[known]), begins[known])
     return np.interp(np.arange(len(states)), known, begins[known]) * _ROW * FRAME
 
 

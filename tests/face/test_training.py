@@ -13,7 +13,16 @@ from bridge_server.face import espeak
 from bridge_server.face.acoustics import RATE, log_mel
 from bridge_server.face.recogniser import Recogniser, load, normalise, warp
 from bridge_server.face.training import corpus as corpora
-from bridge_server.face.training.augment import augment, other_tract
+from bridge_server.face.training.augment import (
+    augment,
+    blur,
+    degrade,
+    noise_floor,
+    other_tempo,
+    other_tract,
+)
+from bridge_server.face.training.music import music, noises
+from bridge_server.face.training.render import render
 from bridge_server.face.training.speakers import from_espeak, label_rows
 from bridge_server.face.training.texts import SENTENCES, SYLLABLES, TEST_SENTENCES, invent
 from bridge_server.face.training.train import VisemeNet, batch, export, train
@@ -104,8 +113,32 @@ def test_training_resumes_to_the_same_weights(tmp_path: Path, monkeypatch: pytes
 @needs_espeak
 def test_a_batch_depends_on_seed_and_step_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(corpora, "_SHARES", {"espeak": 1.0, "flite": 0.0, "festival": 0.0})
-    corpus = corpora.build(tmp_path, 0.3, 5)
-    a, b, c = batch(corpus, 1, 7, 2), batch(corpus, 1, 7, 2), batch(corpus, 1, 8, 2)
+    items = render(tmp_path / "rendered", [corpora.build(tmp_path, 0.3, 5)], 0.004, 5)
+    a, b, c = batch(items, 1, 7, 2), batch(items, 1, 7, 2), batch(items, 1, 8, 2)
     assert torch.equal(a[0], b[0]) and torch.equal(a[1], b[1]) and not torch.equal(a[0], c[0])
     assert a[0].shape == (2, 401, 40) and a[1].shape == (2, 201)
     assert set(np.unique(a[1])) <= {*range(15), 255}
+
+
+def test_what_is_done_to_rows_keeps_them_and_their_labels_together():
+    """A band that marks the label is still under it after an uneven change of tempo."""
+    labels = np.repeat([0, 3, 0, 7, 0], 40).astype(np.uint8)
+    mel = np.full((2 * len(labels), 40), -9.0, np.float32)
+    mel[np.arange(len(mel)), np.repeat(labels, 2).astype(int) * 2] = 2.0
+    for seed in range(10):
+        rng = np.random.default_rng(seed)
+        m, y = other_tempo(mel, labels, rng)
+        assert abs(len(m) - 2 * len(y)) <= 1 and 0.6 * len(labels) < len(y) <= len(labels)
+        assert (m[::2].argmax(axis=1)[: len(y)] // 2 == y).mean() > 0.95
+        for changed in (blur(mel, rng), noise_floor(mel, rng)):
+            assert changed.shape == mel.shape and np.isfinite(changed).all() and np.abs(changed - mel).max() > 0.5
+    x = np.sin(np.arange(RATE) * 0.2).astype(np.float32)
+    old = degrade(x, np.random.default_rng(0))
+    assert old.shape == x.shape and np.isfinite(old).all() and np.corrcoef(old, x)[0, 1] < 0.99
+
+
+def test_music_and_noise_are_made_from_the_seed_alone():
+    for make in (music, noises):
+        a, b, c = (make(1.5, np.random.default_rng(k)) for k in (1, 1, 2))
+        assert np.array_equal(a, b) and not np.array_equal(a, c)
+        assert len(a) == 1.5 * RATE and np.isfinite(a).all() and 0.1 < np.abs(a).max() <= 1

@@ -125,7 +125,7 @@ def other_tempo(mel: np.ndarray, labels: np.ndarray, rng: np.random.Generator) -
     rows = len(labels)
     knots = max(2, rows // int(rng.integers(8, 30)))
     pace = np.interp(np.arange(rows), np.linspace(0, rows, knots), np.exp(rng.uniform(-0.35, 0.35, knots)))
-    at = np.concatenate(([0.0], np.cumsum(pace)))
+    at = np.concatenate(([0.0], np.cumsum(pace[:-1])))
     at = at[at <= rows - 1]
     fine = np.minimum(np.interp(np.arange(2 * len(at) - 1) / 2, np.arange(len(at)), at) * 2, len(mel) - 1)
     low = np.minimum(fine.astype(int), max(len(mel) - 2, 0))
