@@ -10,13 +10,13 @@ from typing import Final
 
 from shared.errors import UnderstudyError
 
-from . import bridge, film, in_blender
+from . import bridge, face, film, in_blender
 from .results import FILE, Result, machine, merge, table
 
 __all__ = ["main"]
 
 GROUPS: Final[dict[str, Callable[[], list[Result]]]] = {"bridge": bridge.measure, "blender": in_blender.measure,
-                                                      "film": film.measure}
+                                                      "film": film.measure, "face": face.measure}
 
 
 def main(given: Sequence[str] | None = None) -> int:
