@@ -103,6 +103,8 @@ def reason_not_to_film(context: bpy.types.Context) -> str:
         return error.message.rstrip(".")
     if settings.framing == "scene" and context.scene.camera is None:
         return "The scene has no camera: add one, or choose another framing"
+    if renderer_of(character).takes_driving and settings.framing != "scene":
+        return f"{settings.renderer} is shown the character by the scene's camera: choose the framing Scene Camera"
     first, last = film_frames(context, character)
     if last <= first:
         return "There is nothing to film: the last frame is not after the first"
@@ -149,6 +151,11 @@ def build(context: bpy.types.Context, character: Any, part: tuple[int, int] | No
     width, height = film_shape(context, character)
     seen = read_performer(scene, character, [float(n) for n in range(first, last + 1)], camera=settings.framing == "scene", tick=tick)
     placed = picture.points_of(settings.photo)
+    driving = None
+    if renderer_of(character).takes_driving:
+        from .driving import film_character
+
+        driving = film_character(scene, character, (first, last), (width, height))
     take = takes.current(character)
     facts = takes.facts_of(take.action) if take is not None and take.action is not None else {}
     face = np.stack(list(seen.face.values()), 1) if seen.face else None
@@ -156,7 +163,7 @@ def build(context: bpy.types.Context, character: Any, part: tuple[int, int] | No
         photo=np.frombuffer(content, np.uint8), photo_name=name, audio=heard, audio_name=heard_name,
         audio_start=(first - speech.origin(context, character)) / rate if heard is not None else 0.0,
         positions=seen.joints.positions.astype(np.float32), turns=seen.joints.turns.astype(np.float32), known=seen.joints.known,
-        offsets=seen.joints.offsets.astype(np.float32), performance_fps=rate, face=face, face_names=list(seen.face),
+        driving=driving, driving_name="" if driving is None else "driving.mp4", offsets=seen.joints.offsets.astype(np.float32), performance_fps=rate, face=face, face_names=list(seen.face),
         floor=seen.joints.floor, view=seen.views, projection=seen.projections, camera_width=max(seen.size[0], 16),
         camera_height=max(seen.size[1], 16), points=to_array(placed) if placed else None, renderer=settings.renderer,
         framing=settings.framing, width=width, height=height, fps=rate, seed=settings.seed, quality=settings.quality,

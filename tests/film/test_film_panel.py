@@ -28,6 +28,7 @@ RENDERERS = [
     {"name": "versa", "summary": "diffusion", "runs_here": False, "why_not": "There is no GPU.", "needs": "A GPU."},
     {"name": "puppet", "summary": "the photograph moved", "runs_here": True, "device": "cpu",
      "cost": {"start_seconds": 2.0, "megapixel_seconds": 0.1, "memory_gb": 0.25}},
+    {"name": "shown", "summary": "takes a film of the character", "runs_here": True, "takes_driving": True},
 ]
 
 
@@ -233,7 +234,9 @@ def test_every_grey_button_says_why(bridge: Bridge, tmp_path: Path) -> None:
     session.desk().link.want()
     while session.link_state()[0] != "ready":
         session.pump(0.05)
-    assert [r.name for r in order.renderers()] == ["puppet", "versa"]
+    assert [r.name for r in order.renderers()] == ["puppet", "shown", "versa"]
+    settings.renderer = "shown"
+    assert "choose the framing Scene Camera" in order.reason_not_to_film(bpy.context)
     settings.renderer = "versa"
     assert order.reason_not_to_film(bpy.context) == "versa cannot run: There is no GPU"
     settings.renderer = "puppet"
@@ -242,6 +245,25 @@ def test_every_grey_button_says_why(bridge: Bridge, tmp_path: Path) -> None:
         bpy.ops.understudy.film_again()
     with pytest.raises(RuntimeError, match="Nothing is being filmed"):
         bpy.ops.understudy.film_cancel()
+
+
+def test_a_renderer_is_shown_the_character(bridge: Bridge, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rig, settings = stage(tmp_path)
+    session.desk().link.want()
+    while session.link_state()[0] != "ready":
+        session.pump(0.05)
+    camera = bpy.data.objects.new("camera", bpy.data.cameras.new("camera"))
+    bpy.context.scene.collection.objects.link(camera)
+    bpy.context.scene.camera = camera
+    camera.location.y = -5.0
+    camera.rotation_euler.x = np.pi / 2
+    settings.renderer, settings.framing, settings.landing = "shown", "scene", "FILE"
+    asked = []
+    monkeypatch.setattr("blender_addon.film.driving.film_character", lambda *a: asked.append(a[2:]) or np.arange(9, dtype=np.uint8))
+    assert bpy.ops.understudy.film() == {"FINISHED"}
+    wanted = bridge.orders[-1]
+    assert asked == [((5, 16), (682, 512))] and wanted.driving is not None and wanted.driving_name == "driving.mp4"
+    assert wanted.view is not None and wanted.view.shape == (12, 4, 4) and wanted.camera_width == 1920
 
 
 def test_points_from_the_bridge_and_by_hand(bridge: Bridge, tmp_path: Path) -> None:
