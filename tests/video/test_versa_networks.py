@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ from bridge_server.video.versa.weights import find_files, load_networks, read_ch
 from bridge_server.video.versa.windows import window_weight, windows
 from shared.errors import UnderstudyError
 
-from .tiny import UNET, face_file, mimicmotion_file, svd_folder
+from .tiny import UNET, face_file, mimicmotion_file
 
 SVD_XT = {
     # unet/config.json of stable-video-diffusion-img2vid-xt
@@ -186,8 +187,8 @@ def test_pose_net_is_mimicmotion_s(tmp_path: Path) -> None:
     assert torch.allclose(net(picture), x, atol=1e-5)
 
 
-def test_loading(tmp_path: Path) -> None:
-    svd_folder(tmp_path / "svd")
+def test_loading(tmp_path: Path, versa_weights: Path) -> None:
+    shutil.copytree(versa_weights / "svd", tmp_path / "svd")
     state = mimicmotion_file(tmp_path / "MimicMotion_1-1.pth")
     unet, pose_net, face = load_networks(find_files(tmp_path), torch.float32)
     assert face is None
@@ -216,14 +217,14 @@ def test_other_ways_of_naming(tmp_path: Path) -> None:
         assert [set(part) for part in sorted_] == [set(part) for part in first]
 
 
-def test_what_is_missing_is_listed(tmp_path: Path) -> None:
+def test_what_is_missing_is_listed(tmp_path: Path, versa_weights: Path) -> None:
     with pytest.raises(UnderstudyError) as caught:
         find_files(tmp_path / "none")
     assert caught.value.code == "weights_missing"
     with pytest.raises(UnderstudyError) as caught:
         find_files(tmp_path)
     assert "Stable Video Diffusion XT" in caught.value.message and "MimicMotion_1-1.pth" in caught.value.message
-    svd_folder(tmp_path / "svd")
+    shutil.copytree(versa_weights / "svd", tmp_path / "svd")
     (tmp_path / "svd/vae/diffusion_pytorch_model.safetensors").unlink()
     (tmp_path / "svd/scheduler/scheduler_config.json").unlink()
     # the checkpoint has all of the U-Net, so that part of the download can be left out

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,7 @@ from bridge_server.video.versa.weights import VersaFiles, read_checkpoint
 from shared.errors import UnderstudyError
 
 from .moving import SIDE, figure, pose, write_set
-from .tiny import mimicmotion_file, svd_folder
+from .tiny import mimicmotion_file
 
 RECIPE = """
 seed = 0
@@ -38,10 +39,10 @@ pool = 24
 reuse = 8
 [stage1]
 steps = {steps}
-rate = 3e-3
+rate = 4e-3
 warmup = 10
 validate_every = 40
-average = 0.98
+average = 0.95
 drop = 0.0
 hand_weight = 1.0
 [stage2]
@@ -63,10 +64,10 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def weights(tmp_path_factory: pytest.TempPathFactory, versa_weights: Path) -> Path:
     """Untrained, with a PoseNet as it starts."""
     folder = tmp_path_factory.mktemp("weights")
-    svd_folder(folder / "svd")
+    shutil.copytree(versa_weights / "svd", folder / "svd")
     state = mimicmotion_file(folder / "MimicMotion_1-1.pth")
     torch.manual_seed(5)
     state.update({f"pose_net.{n}": v.half() for n, v in PoseNet(32).state_dict().items()})
@@ -83,20 +84,21 @@ def test_two_stages(data: Path, weights: Path, tmp_path: Path) -> None:
     torch.set_num_threads(1)
     recipe, run = tmp_path / "tiny.toml", tmp_path / "run"
     line = ["train", "video", "--config", str(recipe), "--data", str(data), "--folder", str(run), "--weights", str(weights)]
-    recipe.write_text(RECIPE.format(steps=40, checkpointing="true"))
+    recipe.write_text(RECIPE.format(steps=20, checkpointing="true"))
     assert main([*line, "--stage", "1"]) == 0
     out = run / "weights/versa.safetensors"
     early = read_checkpoint(out)
     # the same folder goes on where it was
-    recipe.write_text(RECIPE.format(steps=120, checkpointing="false"))
+    recipe.write_text(RECIPE.format(steps=160, checkpointing="false"))
     assert main([*line, "--stage", "1"]) == 0
     by_step = losses(run, "video-pose")
-    assert sorted(by_step) == [40, 80, 120] and by_step[120] < by_step[40]
+    assert sorted(by_step) == [20, 40, 80, 120, 160] and by_step[160] < 0.9 * by_step[20]
     taught = read_checkpoint(out)
     assert not any("attn3" in name or name.startswith("face.") for name in taught)
     assert not torch.equal(taught["pose_net.final_proj.weight"], early["pose_net.final_proj.weight"])
     right, control = followed(VersaFiles(weights / "svd", weights / "MimicMotion_1-1.pth", out), data, tmp_path)
-    assert right >= 3 and control <= 2, (right, control)
+    # of twelve; a model that ignores the pose is right in three
+    assert right >= 8 and control <= 5, (right, control)
     # stage 2 teaches the face and leaves the rest as it was, bit for bit
     assert main([*line, "--stage", "2"]) == 0
     both = read_checkpoint(out)
@@ -108,7 +110,8 @@ def test_two_stages(data: Path, weights: Path, tmp_path: Path) -> None:
 
 
 def followed(files: VersaFiles, data: Path, cache: Path) -> tuple[int, int]:
-    """Of four held-out poses, drawn from noise, how many come out nearest to their own picture; and the same with empty poses."""
+    """Of four held-out poses, drawn from noise three times, how often one comes out nearest to its own picture; and the same with
+    empty poses."""
     drawing = Drawing(files, "cpu", "fp32", "none")
     assert drawing.nets.unet.head == "mask"
     clip = read_clips(data, cache / "pictures", 128, "val")[0]
@@ -120,13 +123,16 @@ def followed(files: VersaFiles, data: Path, cache: Path) -> tuple[int, int]:
     found = []
     for blank in (False, True):
         hits = 0
-        for number, shift in enumerate(shifts):
+        for seed, shift in enumerate(shifts * 3):
+            number = seed % len(shifts)
             poses = PosePictures(joined(own, pose(np.full(3, shift))), "mask", short_side=SIDE)
             drawing.nets.scheduler.set_timesteps(sampling.steps)
-            noise = start_noise(4, 4, (8, 8), number) * drawing.nets.scheduler.init_noise_sigma
+            noise = start_noise(4, 4, (8, 8), seed) * drawing.nets.scheduler.init_noise_sigma
             made = denoise(drawing.nets, noise, reference, (lambda index, p=poses: p(index) * 0 - 1) if blank else poses, sampling)
-            near = ((made[0, 1:].mean(0) - truth) ** 2).mean((1, 2, 3))
-            hits += int(near.argmin()) == number
+            # by what tells the four pictures apart, whatever the colours
+            apart, own_way = (truth - truth.mean(0)).flatten(1), (made[0, 1:].mean(0) - truth.mean(0)).flatten()
+            alike = torch.cosine_similarity(apart, own_way[None])
+            hits += int(alike.argmax()) == number
         found.append(hits)
     return found[0], found[1]
 
@@ -180,8 +186,6 @@ def test_blinks() -> None:
 
 
 def test_sets_that_cannot_be_used(tmp_path: Path, data: Path) -> None:
-    import shutil
-
     with pytest.raises(UnderstudyError) as caught:
         read_clips(tmp_path, tmp_path / "c", 64, "train")
     assert caught.value.code == "file_missing"

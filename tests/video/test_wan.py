@@ -101,11 +101,11 @@ def test_wan_animate_2(animate_2: Path, small: Scene, driver: Path) -> None:
     with pytest.raises(UnderstudyError) as caught:
         renderer.prepare(small, quiet)
     assert caught.value.code == "request_invalid" and "--driving" in caught.value.fix
-    scene = replace(small, driving=driver)
+    scene = replace(small, track=small.track.take(slice(0, 5)), driving=driver)
     renderer.prepare(scene, quiet)
     told: list[float] = []
-    film = np.stack(list(renderer.frames(0, 7, lambda stage, fraction: told.append(fraction))))
-    assert film.shape == (7, 64, 48, 3) and film.std() > 0 and told == sorted(told)
+    film = np.stack(list(renderer.frames(0, 5, lambda stage, fraction: told.append(fraction))))
+    assert film.shape == (5, 64, 48, 3) and film.std() > 0 and told == sorted(told)
     assert type(renderer._pipe).__name__ == "WanAnimate2ModularPipeline"
 
 
