@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The Blender side of words and faces. Registered as one: properties first, panels last, then what hangs outside of classes."""
 
-from . import acting, again, hearing, lane, panels, settings, shapes, words
+from . import acting, again, hearing, lane, panels, settings, shapes, word_list, words
 
 __all__ = ["CLASSES", "KEYS", "start", "stop"]
 
 CLASSES = (
-    *words.CLASSES, *shapes.CLASSES, *acting.CLASSES, *lane.CLASSES, *settings.CLASSES, *hearing.CLASSES, *again.CLASSES,
-    *panels.CLASSES,
+    *words.CLASSES, *word_list.CLASSES, *shapes.CLASSES, *acting.CLASSES, *lane.CLASSES, *settings.CLASSES, *hearing.CLASSES,
+    *again.CLASSES, *panels.CLASSES,
 )
 KEYS = lane.KEYS
 

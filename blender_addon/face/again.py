@@ -12,7 +12,7 @@ from ..core.desk import Job
 from ..performance import Performing
 from ..shared import timeline
 from ..shared.errors import UnderstudyError
-from . import acting, shapes, words
+from . import acting, shapes, word_list, words
 
 __all__ = ["CLASSES", "begin_face", "draw_face", "draw_words"]
 
@@ -117,7 +117,7 @@ def draw_face(layout: Any, context: bpy.types.Context, character: Any) -> None:
 
 def draw_words(layout: Any, context: bpy.types.Context, character: Any) -> None:
     """The list of words, and the button where the face does not follow them."""
-    words.draw(layout, context, character)
+    word_list.draw(layout, context, character)
     if words.stale_range(context, character) is not None:
         layout.label(text="The face does not follow the words yet", icon="INFO")
     layout.operator("understudy.perform_words", icon="FILE_REFRESH")

@@ -77,6 +77,11 @@ def _convolve(x: np.ndarray, weight: np.ndarray, bias: np.ndarray, dilation: int
     return out
 
 
+def _silu(x: np.ndarray) -> np.ndarray:
+    # by tanh, which does not overflow
+    return 0.5 * x * (1 + np.tanh(0.5 * x))
+
+
 def _scaled(mel: np.ndarray, factor: float) -> np.ndarray:
     return mel if factor == 1.0 else warp(mel, np.array([0.0, 8000.0]), np.array([factor, factor]))
 
@@ -146,9 +151,8 @@ class Recogniser:
     def _logits(self, x: np.ndarray) -> np.ndarray:
         h = _convolve(x, self._w["in.weight"], self._w["in.bias"], stride=2)
         for k, dilation in enumerate(self._dilations):
-            a = h / (1 + np.exp(-h))
-            h = h + _convolve(a, self._w[f"block.{k}.weight"], self._w[f"block.{k}.bias"], dilation)
-        return _convolve(h / (1 + np.exp(-h)), self._w["out.weight"], self._w["out.bias"])
+            h = h + _convolve(_silu(h), self._w[f"block.{k}.weight"], self._w[f"block.{k}.bias"], dilation)
+        return _convolve(_silu(h), self._w["out.weight"], self._w["out.bias"])
 
 
 @lru_cache(maxsize=2)
