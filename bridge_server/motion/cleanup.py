@@ -28,6 +28,10 @@ _HOP: Final = 31
 """Frames within which a jump comes down again."""
 _CLEAR: Final = 0.07
 """Metres above the ground at which a point does not stand, whatever the network says."""
+_SWING: Final = 0.020
+"""Metres a frame over the floor at which a foot is on its way."""
+_CLEARANCE: Final = ((0.012, 0.020, 0.032, 0.052, 0.080, 0.150), (0.0, 0.027, 0.039, 0.047, 0.052, 0.064))
+"""Metres a frame over the floor, and how high the lowest point of a foot is that travels so: medians of the captured training clips."""
 _STEP: Final = 2
 """Frames on either side of the fastest one in which such a step is taken."""
 CALM_FRAMES: Final = 1.0
@@ -104,6 +108,15 @@ def _aloft(points: np.ndarray) -> np.ndarray:
     return heights > ground[:, None] + _CLEAR
 
 
+def _swinging(points: np.ndarray) -> np.ndarray:
+    """(T, 4) bool: points (T, 4, 3) that travel faster than any standing foot slides, whatever the network says."""
+    if len(points) < 2:
+        return np.zeros(points.shape[:2], bool)
+    smooth = gaussian_filter1d(points[..., [0, 2]], 1.0, axis=0, mode="nearest")
+    swinging: np.ndarray = np.linalg.norm(np.gradient(smooth, axis=0), axis=-1) > _SWING
+    return swinging
+
+
 def _stands(path: np.ndarray, start: int, stop: int) -> list[tuple[int, int]]:
     """A stretch in which a point (T, 3) is said to stand, in pieces in which it can: cut where it goes fastest."""
     if stop - start < _SHORTEST:
@@ -127,19 +140,19 @@ def _stepping(standing: np.ndarray, points: np.ndarray) -> np.ndarray:
 
 
 def _carry_root(positions: np.ndarray, world: np.ndarray, standing: np.ndarray) -> np.ndarray:
-    """Offsets (T, 3) for the root under which standing points do not slide on average.
+    """Offsets (T, 3) for the root under which the foot that carries does not slide.
 
     The path then comes from the feet that carry it, as in walking, not from a velocity that was guessed beside
     them. Where nothing stands, the correction's speed is zero.
     """
+    points = soles(positions, world)
+    step = np.diff(points, axis=0)
+    both = standing[:-1] & standing[1:]
+    # the point that slides least is the one that carries: the other foot may already be on its way
+    pace = np.where(both, np.linalg.norm(step[..., [0, 2]], axis=-1), np.inf)
     slip = np.zeros((len(positions), 3))
-    count = np.zeros(len(positions))
-    for c, name in enumerate(_SOLES):
-        p = end_point(name, positions, world)
-        both = standing[:-1, c] & standing[1:, c]
-        slip[1:][both] += np.diff(p, axis=0)[both]
-        count[1:] += both
-    slip[count > 0] /= count[count > 0, None]
+    carried = np.flatnonzero(both.any(1))
+    slip[carried + 1] = step[carried, pace[carried].argmin(1)]
     slip[:, 1] = 0.0
     return -np.cumsum(_smooth(slip, 1), axis=0)
 
@@ -171,7 +184,8 @@ def clean(
     rotations, translation = rotations.copy(), translation.copy()
     body = rotations[:, :BODY_JOINT_COUNT]
     positions, world = forward(body, translation)
-    standing = _standing(np.where(_aloft(soles(positions, world)), 0.0, contacts))
+    points = soles(positions, world)
+    standing = _standing(np.where(_aloft(points) | _swinging(points), 0.0, contacts))
     translation += _carry_root(positions, world, standing)
     if before is not None:
         translation[:, [0, 2]] += (before.translation - translation[before.frame])[[0, 2]]
@@ -186,7 +200,7 @@ def clean(
         target, weight = _ankle_targets(side, positions, world, standing[:, 2 * s:2 * s + 2], before)
         if weight.any():
             reach_ankle(side, rotations, positions, world, target, weight)
-    _raise_feet(rotations, translation)
+    _raise_feet(rotations, translation, standing)
     return rot.continuous(rotations), translation
 
 
@@ -211,12 +225,21 @@ def _eased(step: int) -> float:
     return ease * ease * (3 - 2 * ease)
 
 
-def _raise_feet(rotations: np.ndarray, translation: np.ndarray) -> None:
-    """Lift ankles, in place, where a heel or a toe would still be under the floor."""
+def _raise_feet(rotations: np.ndarray, translation: np.ndarray, standing: np.ndarray) -> None:
+    """Lift ankles, in place: feet on their way over the floor to where such feet are, all others out of it.
+
+    Decoded feet drag: what the tokens leave out of a step is its height.
+    """
     positions, world = forward(rotations[:, :BODY_JOINT_COUNT], translation)
-    under = np.maximum(0, -soles(positions, world)[..., 1])
+    points = soles(positions, world)
+    pace = np.linalg.norm(np.gradient(points[..., [0, 2]], axis=0), axis=-1) if len(points) > 1 else np.zeros(points.shape[:2])
     for s, side in enumerate(("left", "right")):
-        lift = _smooth(maximum_filter1d(under[:, 2 * s:2 * s + 2].max(1), 3), 1)
+        both = slice(2 * s, 2 * s + 2)
+        clearance = np.interp(pace[:, both].min(1), *_CLEARANCE) * ~standing[:, both].any(1)
+        low = points[:, both, 1].min(1)
+        lift = np.maximum(gaussian_filter1d(np.maximum(0, clearance - low), 1.5, mode="nearest"), 0.0)
+        under = np.maximum(0, -(low + lift))
+        lift = lift + _smooth(maximum_filter1d(under, 3), 1)
         if lift.any():
             target = positions[:, JOINT_INDEX[f"{side}_ankle"]] + lift[:, None] * np.array([0.0, 1.0, 0.0])
             reach_ankle(side, rotations, positions, world, target, np.ones(len(lift)))

@@ -89,7 +89,7 @@ def train_audio_branch(
         other = torch.randint(len(speech), (batch - many,), generator=generator)
         tokens = torch.cat((speech.tokens[a, :, :, 0], directed.tokens[b, :, :, 0])).long()
         conditions = Conditions.stack([speech.conditions(a, generator, 0.1, 0.0), directed.conditions(b, generator, 0.1)])
-        rows = torch.cat((speech.audio[a], speech.audio[other])).float()
+        rows = torch.cat((speech.audio[a].float(), speech.audio[other].float()))
         # loudness is not always the same, and some of the time nothing is heard at all (for guidance)
         rows = rows + 0.1 * torch.randn(batch, 1, rows.shape[-1], generator=generator)
         heard = torch.rand(batch, 1, generator=generator) > torch.where(torch.arange(batch)[:, None] < many, 0.12, 0.3)
