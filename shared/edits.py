@@ -12,7 +12,7 @@ from . import rotations as rot
 from .errors import UnderstudyError
 from .motion import Motion
 from .schema import problem
-from .skeleton import BODY_PARTS
+from .skeleton import BODY_PARTS, JOINT_COUNT, PART_JOINTS
 
 __all__ = ["KINDS", "Edit", "Lock", "Range"]
 
@@ -102,6 +102,9 @@ class Edit:
 
     def check(self) -> None:
         """:raises UnderstudyError: ``request_invalid`` for empty ranges, ranges outside the base and locks that exclude them."""
+        for item in (*self.ranges, *self.locks):
+            if item.part not in BODY_PARTS:
+                raise _invalid(f"The edit is for the unknown body part {item.part!r}.", f"Choose one of {', '.join(BODY_PARTS)}.")
         for n, r in enumerate(self.ranges, start=1):
             if r.end <= r.start:
                 raise _invalid(f"Range {n} ends at {r.end:.2f} s, not after its start.", "Give the range an end after its start.")
@@ -116,14 +119,26 @@ class Edit:
             raise _invalid("A way between two poses needs a range, and cannot be a loop.", "Name the range between the poses.")
         if not self.ranges and not self.loop and not self.locks:
             raise _invalid("The edit names nothing to perform again.", "Choose a range, or ask for a loop.")
-        rate = self.base.fps
-        # counted in the sorted frames: a thousand ranges over a hundred thousand locks must not hold up whoever checks them
-        locked = np.unique(np.array([round(lock.time * rate) for lock in self.locks if lock.part == "full"], np.int64))
+        locked = self._locked_frames()
         for n, r in enumerate(self.ranges, start=1):
-            first, end = round(r.start * rate), round(r.end * rate)
-            if end > first and np.searchsorted(locked, end) - np.searchsorted(locked, first) == end - first:
+            first, end = round(r.start * self.base.fps), min(round(r.end * self.base.fps), len(self.base))
+            frames = locked[r.part]
+            if end > first and np.searchsorted(frames, end) - np.searchsorted(frames, first) == end - first:
                 raise _invalid(f"Every frame of range {n} is locked, so there is nothing to perform again.",
                                "Unlock some keys, or choose another range.")
+
+    def _locked_frames(self) -> dict[str, np.ndarray]:
+        """For each part of a range, the frames (sorted) at which locks hold all of its joints, together if not alone.
+
+        Kept sorted and counted in: a thousand ranges over a hundred thousand locks must not hold up whoever checks them.
+        """
+        times = np.array([lock.time for lock in self.locks], np.float64)
+        parts = np.array([lock.part for lock in self.locks], dtype="U16")
+        at, where = np.unique(np.rint(times * self.base.fps).astype(np.int64), return_inverse=True)
+        held = np.zeros((len(at), JOINT_COUNT), bool)
+        for part in np.unique(parts):
+            held[np.ix_(np.unique(where[parts == part]), PART_JOINTS[str(part)])] = True
+        return {part: at[held[:, list(PART_JOINTS[part])].all(1)] for part in {r.part for r in self.ranges}}
 
     def to_parts(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         """The JSON and the buffers (names begin with ``base_``) of the edit in a ``submit``."""

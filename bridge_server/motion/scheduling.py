@@ -50,7 +50,8 @@ def plan(
 ) -> Plan:
     """The plan of a performance of ``tokens`` tokens.
 
-    Where strips for the same group overlap, the later one takes over in the middle of the overlap.
+    Where strips for the same group overlap, the text goes over from one to the other, and times count from the later one's start
+    from the middle of the overlap on.
 
     :param directions: enabled, checked, sorted; those for :data:`FINE_PARTS` are left to the caller.
     :param speech: (tokens,) bool, True where there is speech to follow; None without audio.
@@ -69,6 +70,7 @@ def plan(
     until = np.full((tokens, len(groups)), NEVER, np.float32)
     strength = np.ones((tokens, len(groups)), np.float32)
     seeds = np.full((tokens, len(groups)), -1, np.int64)
+    fades: list[tuple[int, Direction, Direction]] = []
     for g, group in enumerate(groups):
         chosen[:, g] = [index[s] for s in gaps]
         mine = [d for d in coarse if d.part in ("full", group) or group == "body"]
@@ -76,6 +78,8 @@ def plan(
         ends = [d.end for d in mine]
         for n in range(1, len(mine)):
             if begins[n] < ends[n - 1]:
+                if ends[n - 1] < ends[n]:
+                    fades.append((g, mine[n - 1], mine[n]))
                 # an overlap is shared; a strip inside another is heard to its end
                 middle = begins[n] if mine[n].end <= mine[n - 1].end else (begins[n] + ends[n - 1]) / 2
                 begins[n] = middle
@@ -86,9 +90,27 @@ def plan(
             until[span, g] = d.end - centre[span]
             strength[span, g] = d.strength
             seeds[span, g] = -1 if d.seed is None else d.seed
-    conditions = Conditions(vectors[torch.from_numpy(chosen)][None], torch.from_numpy(since)[None], torch.from_numpy(until)[None],
+    texts_over = vectors[torch.from_numpy(chosen)]
+    for g, former, later in fades:
+        span = np.flatnonzero((centre >= later.start) & (centre < former.end))
+        share = torch.from_numpy((centre[span] - later.start) / (former.end - later.start)).to(vectors.dtype)
+        _fade(texts_over[:, g], strength[:, g], span, share, vectors[index[former.text.strip()]], vectors[index[later.text.strip()]],
+              (former.strength, later.strength))
+    conditions = Conditions(texts_over[None], torch.from_numpy(since)[None], torch.from_numpy(until)[None],
                             torch.ones(1, tokens, len(groups), dtype=torch.bool))
     alone = vectors[index[SPEECH_SENTENCE]].expand_as(conditions.text).contiguous()
     far = torch.full_like(conditions.since, NEVER)
     spoken = (chosen == index[SPEECH_SENTENCE]).all(1) & (since == NEVER).all(1)
     return Plan(conditions, strength, seeds, Conditions(alone, far, far, conditions.given), spoken)
+
+
+def _fade(texts: torch.Tensor, strength: np.ndarray, span: np.ndarray, share: torch.Tensor, a: torch.Tensor, b: torch.Tensor,
+          strengths: tuple[float, float]) -> None:
+    """Fill ``span`` of (N, width) texts and (N,) strength, in place, with what lies between two strips at ``share`` (S,) of the way.
+
+    The length of the vectors goes over as well: encoders give vectors of one length, and a mean of two would be shorter.
+    """
+    mixed = torch.lerp(a[None], b[None], share[:, None])
+    length = torch.lerp(a.norm(), b.norm(), share)[:, None]
+    texts[torch.from_numpy(span)] = mixed * (length / mixed.norm(dim=-1, keepdim=True).clamp_min(1e-6))
+    strength[span] = (1 - share.numpy()) * strengths[0] + share.numpy() * strengths[1]

@@ -38,9 +38,31 @@ def test_strips_speak_to_their_part_and_gaps_are_filled() -> None:
     assert set(lower) == {IDLE_SENTENCE}
 
 
-def test_an_overlap_on_one_part_is_shared_in_its_middle() -> None:
-    lower, upper = texts_over([Direction(0, 20 * TOKEN_SECONDS, "walks"), Direction(10 * TOKEN_SECONDS, 30 * TOKEN_SECONDS, "jumps")], 30)
-    assert lower == upper == ["walks"] * 15 + ["jumps"] * 15
+class Arrows(Letters):
+    """Each sentence a direction of its own, all of one length."""
+
+    def encode(self, texts: list[str]) -> np.ndarray:
+        self.known = list(texts)
+        return np.eye(8, dtype=np.float32)[:len(texts)]
+
+
+def test_an_overlap_on_one_part_goes_over_from_one_to_the_other() -> None:
+    encoder = Arrows()
+    strips = [Direction(0, 20 * TOKEN_SECONDS, "walks", strength=2.0), Direction(10 * TOKEN_SECONDS, 30 * TOKEN_SECONDS, "jumps")]
+    made = plan(strips, 30, encoder, speech=None)
+    walks, jumps = (made.conditions.text[0, :, 1, encoder.known.index(t)].numpy() for t in ("walks", "jumps"))
+    assert (walks[:10] == 1).all() and (jumps[20:] == 1).all()
+    assert (np.diff(walks[9:21]) < 0).all() and (np.diff(jumps[9:21]) > 0).all()
+    assert np.allclose(made.conditions.text.norm(dim=-1), 1, atol=1e-5)
+    assert made.strength[5, 0] == 2 and made.strength[25, 0] == 1 and 1 < made.strength[15, 0] < 2
+    # times are the later one's from the middle of the overlap on
+    since = made.conditions.since[0, :, 0].numpy()
+    assert since[14] > 14 * TOKEN_SECONDS and np.isclose(since[15], 5.5 * TOKEN_SECONDS)
+
+
+def test_a_strip_inside_another_is_heard_to_its_end() -> None:
+    lower, _ = texts_over([Direction(0, 30 * TOKEN_SECONDS, "walks"), Direction(10 * TOKEN_SECONDS, 20 * TOKEN_SECONDS, "jumps")], 30)
+    assert lower == ["walks"] * 10 + ["jumps"] * 10 + ["walks"] * 10
 
 
 def test_strips_for_an_arm_are_left_to_their_own_pass() -> None:
