@@ -92,7 +92,7 @@ class Trainer:
     _pool: list[Window] = field(default_factory=list)
     _steps: int = 0
 
-    def prepare(self) -> nn.Module:
+    def prepare(self) -> nn.ParameterDict:
         """Freeze what the stage does not teach; returns the parameters that it does, as one module."""
         nets, s = self.drawing.nets, self.settings
         face_names = set(nets.unet.face_names)
@@ -123,7 +123,9 @@ class Trainer:
     def parameters(self) -> list[tuple[str, nn.Parameter]]:
         """All of U-Net, PoseNet and face, by the names of a checkpoint."""
         nets = self.drawing.nets
-        parts = [("unet", nets.unet), ("pose_net", nets.pose_net), *([("face", nets.face)] if nets.face is not None else [])]
+        parts: list[tuple[str, nn.Module]] = [("unet", nets.unet), ("pose_net", nets.pose_net)]
+        if nets.face is not None:
+            parts.append(("face", nets.face))
         return [(f"{prefix}.{name}", p) for prefix, part in parts for name, p in part.named_parameters()]
 
     def window(self, clip: VideoClip, start: int, scale: float, at: tuple[float, float], reference: int) -> Window:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Final
 
 import numpy as np
 
@@ -16,6 +17,9 @@ from bridge_server.video.puppet.renderer import fit_photo
 from bridge_server.video.renderers import Scene
 
 __all__ = ["Stage", "face_box", "set_stage", "working_size"]
+
+_HEAD: Final = 0.24 / 0.063
+"""Side of the head's square in distances of the eyes: hair to chin of an adult with a little room."""
 
 
 @dataclass(frozen=True)
@@ -55,9 +59,12 @@ def set_stage(scene: Scene, width: int, height: int) -> Stage:
     seen = ((moved.points >= 0) & (moved.points < (width, height))).all(-1)
     # what the virtual camera cut off may be within the photograph, and the other way round
     came_in = seen & ~((track.points >= 0) & (track.points < (width, height))).all(-1)
-    moved = replace(moved, confidence=np.where(seen, np.where(came_in, 0.8, moved.confidence), 0.0))
-    reference = PoseTrack(track.fps, width, height, person.points[None], person.confidence[None], np.zeros((1, len(points))),
-                          person.face[None], moved.face_size)
+    # the head's size is the photograph's own: the eyes measure it better than guessed shoulders do
+    moved = replace(moved, confidence=np.where(seen, np.where(came_in, 0.8, moved.confidence), 0.0), face_size=_HEAD * person.unit)
+    # a detector would be sure of what is plainly there, and drawers colour by that
+    sure = np.where(confidence > 0, np.maximum(confidence, 0.85), 0.0)
+    reference = PoseTrack(track.fps, width, height, person.points[None], sure[None], np.zeros((1, len(points))), person.face[None],
+                          moved.face_size)
     return Stage(photo, person, moved, reference)
 
 

@@ -7,6 +7,7 @@ import json
 import shutil
 import wave
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -19,10 +20,10 @@ from bridge_server.video import device as devices
 from bridge_server.video import renderers
 from bridge_server.video.renderers import Scene
 from bridge_server.video.staging import set_stage
-from bridge_server.video.versa import refine
+from bridge_server.video.versa import refine, whole_film
 from bridge_server.video.versa.conditions import EMOTION_NAMES, audio_windows, blink_ratio, emotion_weights
 from bridge_server.video.versa.memory import DECODER, ENCODER, UNET, versa_need
-from bridge_server.video.versa.pictures import HEAD_GREY, pose_picture
+from bridge_server.video.versa.pictures import HEAD_GREY, PosePictures, pose_picture
 from bridge_server.video.versa.renderer import VersaRenderer
 from bridge_server.video.versa.weights import find_files
 from shared.errors import UnderstudyError
@@ -43,6 +44,12 @@ def frames_of(weights: Path, scene: Scene, **options: object) -> np.ndarray:
     renderer = VersaRenderer(weights, **{**SMALL, **options})  # type: ignore[arg-type]
     renderer.prepare(scene, quiet)
     return np.stack(list(renderer.frames(0, len(scene.track), quiet)))
+
+
+@pytest.fixture(autouse=True)
+def _small_canvas(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Poses on the published canvas of 2160 pixels would take most of the time."""
+    monkeypatch.setattr(whole_film, "PosePictures", partial(PosePictures, short_side=256))
 
 
 @pytest.fixture()
@@ -274,3 +281,22 @@ def test_what_the_face_is_told() -> None:
         assert EMOTION_NAMES[int(weights[20].argmax())] == emotion and weights.sum(-1) == pytest.approx(1)
     still = emotion_weights({"jawOpen": np.linspace(0, 1, 40)}, 40, 20.0)
     assert still[:, EMOTION_NAMES.index("neutral")] == pytest.approx(1)
+
+
+def test_the_track_is_moved_onto_the_person(scene: Scene) -> None:
+    stage = set_stage(scene, 192, 192)
+    names = ("neck", "nose", "left_shoulder", "right_shoulder")
+    own = stage.person.points[[INDEX[n] for n in names]]
+    track = np.median(stage.track.points[:, [INDEX[n] for n in names]], axis=0)
+    # neck on neck, shoulders as wide as the person's, in spite of another camera
+    assert np.abs(track[0] - own[0]).max() < 2
+    width = np.linalg.norm(stage.track.points[:, INDEX["left_shoulder"]] - stage.track.points[:, INDEX["right_shoulder"]], axis=-1)
+    assert width.max() == pytest.approx(np.linalg.norm(own[2] - own[3]), rel=0.1)
+    assert stage.track.face_size == pytest.approx(3.8 * stage.person.unit, rel=0.02)
+    assert (stage.reference.points[0] == stage.person.points).all() and stage.reference.confidence[0, INDEX["neck"]] >= 0.85
+    # nobody was asked where the arms are
+    assert stage.reference.confidence[0, INDEX["left_wrist"]] == 0
+    guessed = set_stage(replace(scene, points=None), 192, 192)
+    assert guessed.reference.confidence[0, INDEX["left_hip"]] == 0
+    # a camera of another shape covers the picture as the photograph does
+    assert np.abs(set_stage(replace(scene, track=scene.track.scaled(128, 64)), 192, 192).track.points[0, INDEX["neck"]] - own[0]).max() < 12

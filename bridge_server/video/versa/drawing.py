@@ -33,16 +33,17 @@ class Drawing:
         self.device, self.dtype, self.offload = torch.device(device), TYPES[precision], offload
         unet, pose_net, face = load_networks(files, self.dtype)
         svd = str(files.svd)
+        variants: dict[str, Any] = {part: _variant(files, part) for part in ("vae", "image_encoder")}
         try:
-            vae = AutoencoderKLTemporalDecoder.from_pretrained(svd, subfolder="vae", dtype=self.dtype, **_variant(files, "vae"))
+            vae = AutoencoderKLTemporalDecoder.from_pretrained(svd, subfolder="vae", dtype=self.dtype, **variants["vae"])
             encoder = CLIPVisionModelWithProjection.from_pretrained(
-                svd, subfolder="image_encoder", dtype=self.dtype, **_variant(files, "image_encoder"))
+                svd, subfolder="image_encoder", dtype=self.dtype, **variants["image_encoder"])
             scheduler = EulerDiscreteScheduler.from_pretrained(svd, subfolder="scheduler")
             processor = CLIPImageProcessor.from_pretrained(svd, subfolder="feature_extractor")
         except (OSError, ValueError, KeyError, RuntimeError) as error:
             raise UnderstudyError("weights_invalid", f"{files.svd.name} cannot be loaded ({type(error).__name__}: {error}).",
                                   "Fetch Stable Video Diffusion XT again.") from error
-        self.pipe = StableVideoDiffusionPipeline(vae.eval(), encoder.eval(), unet, scheduler, processor)
+        self.pipe: Any = StableVideoDiffusionPipeline(vae.eval(), encoder.eval(), unet, scheduler, processor)
         self.nets = Networks(unet, pose_net, face, scheduler)
         self._parts: dict[str, list[Any]] = {"vae": [vae], "image_encoder": [encoder],
                                              "unet": [unet, pose_net, *([face] if face is not None else [])]}

@@ -7,6 +7,7 @@ crop and the same crop of the photograph, then put back with soft edges where th
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -44,7 +45,7 @@ def _smooth(x: np.ndarray, fps: float, seconds: float) -> np.ndarray:
     return np.stack([np.convolve(flat[:, k], kernel / kernel.sum(), "valid") for k in range(flat.shape[1])], -1).reshape(x.shape)
 
 
-def find_regions(track: PoseTrack, reference: PoseTrack, names: list[str], working: int) -> tuple[list[Region], list[str]]:
+def find_regions(track: PoseTrack, reference: PoseTrack, names: Sequence[str], working: int) -> tuple[list[Region], list[str]]:
     """The regions that gain by a second pass, and sentences about those that cannot have one.
 
     A region that is already shown at ``working`` pixels has nothing to gain and is left out; one that the photograph does not show

@@ -13,7 +13,6 @@ from torch import Tensor
 from bridge_server.video.versa.conditions import FaceConditioner, FaceInputs
 from bridge_server.video.versa.face_attention import FaceConditions
 from bridge_server.video.versa.pose_net import PoseNet
-from bridge_server.video.versa.unet import VersaUNet
 from bridge_server.video.versa.windows import window_weight, windows
 
 __all__ = ["Networks", "Reference", "Sampling", "denoise", "start_noise"]
@@ -21,9 +20,10 @@ __all__ = ["Networks", "Reference", "Sampling", "denoise", "start_noise"]
 
 @dataclass
 class Networks:
-    """What draws, on the device that draws. :ivar face: None where the face's layers are not trained."""
+    """What draws, on the device that draws. :ivar unet: a :class:`~.unet.VersaUNet`, whose base has no types.
+    :ivar face: None where the face's layers are not trained."""
 
-    unet: VersaUNet
+    unet: Any
     pose_net: PoseNet
     face: FaceConditioner | None
     scheduler: Any
