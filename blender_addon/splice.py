@@ -136,6 +136,7 @@ def splice_steps(character: Any, base: Any, motion: Motion, start: float, stretc
     uid, base_uid = compat.session_uid(character), compat.session_uid(base.action)
     tolerance = staging.Tolerance.of(character.understudy) if character.understudy.key_mode == "SIMPLIFIED" else None
     setup, former = staging.Setup.of(character), takes.motion_bytes(base.action)
+    facts = {**facts, **setup.facts()}
     whole = loops.closed(motion) if facts.get("loop") else motion
     performed, content, old = yield from result_of(run(
         lambda: (setup.perform(whole), motion.to_bytes(), len(Motion.from_bytes(former, "The take")))))

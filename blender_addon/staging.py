@@ -64,10 +64,17 @@ class Setup:
         jaw, eyes = faces.bones_wanted(character, mapping)
         # what shapes show, bones must not show a second time
         options = RetargetOptions(root=character.understudy.root, jaw=jaw, eyes=eyes)
+        place, turn = _rest_place(character)
         return cls(
             rig_reader.read_rig(character), mapping, options, {b.name: b.rotation_mode for b in character.pose.bones},
-            character.rotation_mode, np.array(character.location), np.array(character.matrix_basis.to_quaternion()),
+            character.rotation_mode, place, turn,
             [(compat.session_uid(key), face) for key, face in faces.driven_keys(character)])
+
+    def facts(self) -> dict[str, Any]:
+        """Where the object stands without the take, for a take that moves it."""
+        if self.options.root != "object":
+            return {}
+        return {"place": [float(v) for v in (*self.object_location, *self.object_rotation)]}
 
     def mode_of(self, channel: Channel) -> str:
         """The rotation mode of what a channel animates."""
@@ -95,6 +102,15 @@ class Setup:
             turns = rot.mul(self.object_rotation, result.object_rotation)
             found += rotation_channels("", "Object Transforms", self.object_mode, turns)
         return found
+
+
+def _rest_place(character: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Location (3,) and rotation (4,) of the object as they are without the shown take, which may move it."""
+    take = takes.current(character)
+    known = takes.facts_of(take.action).get("place") if take is not None and take.action is not None else None
+    if known is not None and len(known) == 7:
+        return np.array(known[:3]), np.array(known[3:])
+    return np.array(character.location), np.array(character.matrix_basis.to_quaternion())
 
 
 @dataclass(frozen=True)
@@ -167,6 +183,7 @@ def apply_steps(character: Any, motion: Motion, start: float, facts: dict[str, A
         motion = motion.resample(rate)
     setup = Setup.of(character)
     tolerance = Tolerance.of(settings) if settings.key_mode == "SIMPLIFIED" else None
+    facts = {**facts, **setup.facts()}
     made: _Prepared = yield from result_of(run(lambda: _prepare(setup, motion, uid, start, tolerance)))
     written: dict[int, tuple[int, str]] = {}
     try:

@@ -144,7 +144,7 @@ class Stream(unfinished.Holder):
         if settings.own_stored:
             takes.remember_own_parts(character, self._formers())
         takes.add_take(character, compat.slot_of(own, slots.get(self.character, "")), targets, motion,
-                       {**facts, **generator_facts(motion.metadata)}, content)
+                       {**facts, **generator_facts(motion.metadata), **(self._setup.facts() if self._setup else {})}, content)
         takes.show(character, len(settings.takes) - 1)
         if not settings.seed_locked:
             settings.seed = (settings.seed + 1) % 2**31
