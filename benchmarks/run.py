@@ -10,14 +10,14 @@ from typing import Final
 
 from shared.errors import UnderstudyError
 
-from . import bridge, face, film, generator, in_blender
+from . import bridge, face, film, generator, in_blender, ui
 from .results import FILE, Result, machine, merge, table
 
 __all__ = ["main"]
 
 GROUPS: Final[dict[str, Callable[[], list[Result]]]] = {"bridge": bridge.measure, "generator": generator.measure,
                                                       "blender": in_blender.measure,
-                                                      "film": film.measure, "face": face.measure}
+                                                      "film": film.measure, "face": face.measure, "ui": ui.measure}
 
 
 def main(given: Sequence[str] | None = None) -> int:

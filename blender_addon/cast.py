@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import bpy
 from bpy.props import PointerProperty
 
-from . import compat, session, translations
+from . import compat, preferences, session, translations
 from .sequence import origin
 from .shared.errors import UnderstudyError
 
@@ -29,11 +29,21 @@ def _is_armature(self: Any, candidate: bpy.types.Object) -> bool:
     return candidate.type == "ARMATURE"
 
 
+def _chosen(self: Any, context: bpy.types.Context) -> None:
+    """A character that was never set otherwise begins with what the preferences say."""
+    if self.character is None or self.character.library is not None:
+        return
+    settings, chosen = self.character.understudy, preferences.get()
+    for name, wanted in (("key_mode", chosen.default_keys), ("root", chosen.default_root)):
+        if not settings.is_property_set(name) and getattr(settings, name) != wanted:
+            setattr(settings, name, wanted)
+
+
 class SceneSettings(bpy.types.PropertyGroup):
     """What the sidebar shows in a scene."""
 
     character: PointerProperty(
-        name="Character", type=bpy.types.Object, poll=_is_armature, description="The armature that performs")
+        name="Character", type=bpy.types.Object, poll=_is_armature, update=_chosen, description="The armature that performs")
 
 
 def active(context: bpy.types.Context) -> Any:

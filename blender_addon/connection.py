@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The bridge as the artist sees it: a line that says how it is, one button to start and stop, one to check."""
 
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +10,6 @@ from . import log, preferences, session
 from .shared.errors import UnderstudyError
 
 __all__ = ["CLASSES", "draw"]
-
-_CHECK = ("import importlib.util as u, sys; "
-          "m=[n for n in ('numpy','zmq','torch','transformers','av','safetensors') if u.find_spec(n) is None]; "
-          "print(sys.version.split()[0], *m)")
-CHECK_SECONDS = 30
 
 
 def _status(state: str, link: Any) -> tuple[str, str]:
@@ -94,30 +87,24 @@ class UNDERSTUDY_OT_check_bridge(bpy.types.Operator):
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         """Ask that Python itself."""
+        from .core.bridge_check import check
         from .core.bridge_process import find_command
 
+        preferences.checked.clear()
         try:
             chosen = preferences.get()
-            command = find_command(bpy.path.abspath(chosen.bridge_python), bpy.path.abspath(chosen.bridge_folder), (),
-                                   session.source_root())
-            flags = getattr(subprocess, "CREATE_NO_WINDOW", 0)  # on Windows only
-            done = subprocess.run([str(command.python), "-c", _CHECK], capture_output=True, text=True, timeout=CHECK_SECONDS,
-                                  check=False, creationflags=flags, cwd=command.folder)
+            found = check(find_command(bpy.path.abspath(chosen.bridge_python), bpy.path.abspath(chosen.bridge_folder), (),
+                                       session.source_root()))
         except UnderstudyError as error:
+            preferences.checked += [(error.message, "ERROR"), (error.fix, "INFO")]
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}
-        except (OSError, subprocess.TimeoutExpired) as error:
-            self.report({"ERROR"}, f"The bridge's Python cannot be run ({error}). Choose another one.")
+        preferences.checked.append((found.summary, "CHECKMARK" if found.good else "ERROR"))
+        if not found.good:
+            preferences.checked += [("Run this in a terminal:", "CONSOLE"), (found.install, "BLANK1")]
+            self.report({"ERROR"}, f"{found.summary} Run in a terminal: {found.install}")
             return {"CANCELLED"}
-        version, *missing = done.stdout.split() or ["?"]
-        if done.returncode != 0:
-            self.report({"ERROR"}, f"{command.python} does not run: {done.stderr.strip().splitlines()[-1:]}")
-            return {"CANCELLED"}
-        if missing:
-            self.report({"ERROR"}, f"Python {version} lacks {', '.join(missing)}. Install the bridge into it with: "
-                                   f"{command.python} -m pip install understudy")
-            return {"CANCELLED"}
-        self.report({"INFO"}, f"Python {version} has what the bridge needs")
+        self.report({"INFO"}, found.summary)
         return {"FINISHED"}
 
 

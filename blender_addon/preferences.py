@@ -4,12 +4,17 @@
 from typing import Any
 
 import bpy
-from bpy.props import BoolProperty, StringProperty
+from bpy.props import BoolProperty, EnumProperty, StringProperty
 
+from .choices import KEY_MODES, ROOTS
 from .shared.errors import UnderstudyError
 from .shared.keys import is_key
 
-__all__ = ["CLASSES", "UnderstudyPreferences", "bridge_address", "get"]
+__all__ = ["CLASSES", "UnderstudyPreferences", "bridge_address", "checked", "get"]
+
+
+checked: list[tuple[str, str]] = []
+"""What the last check of the bridge's Python found: lines with their icons."""
 
 
 class UnderstudyPreferences(bpy.types.AddonPreferences):
@@ -41,6 +46,8 @@ class UnderstudyPreferences(bpy.types.AddonPreferences):
                     "it is kept neither in the preferences nor in any .blend file")
     export_folder: StringProperty(
         name="Export Folder", subtype="DIR_PATH", default="//", description="Where exports go, unless chosen otherwise")
+    default_keys: EnumProperty(name="Keys of New Characters", items=KEY_MODES, description="How many keys their takes get")
+    default_root: EnumProperty(name="Root of New Characters", items=ROOTS, description="Where their way through the room goes")
 
     def draw(self, context: bpy.types.Context) -> None:
         """The page in the Preferences."""
@@ -50,6 +57,8 @@ class UnderstudyPreferences(bpy.types.AddonPreferences):
         layout.prop(self, "bridge_folder")
         row = layout.row()
         row.operator("understudy.check_bridge", icon="CHECKMARK")
+        for text, icon in checked:
+            layout.label(text=text, icon=icon, translate=False)
         layout.prop(self, "auto_start")
         layout.prop(self, "device")
         layout.separator()
@@ -66,7 +75,11 @@ class UnderstudyPreferences(bpy.types.AddonPreferences):
             if not _is_loopback(self.address) and not bpy.app.online_access:
                 layout.label(text="Allow Online Access in System to use another computer", icon="ERROR")
             layout.row().operator("understudy.test_connection", icon="LINKED")
+        layout.separator()
         layout.prop(self, "export_folder")
+        layout.prop(self, "default_keys")
+        layout.prop(self, "default_root")
+        layout.label(text="The last two hold for characters that are chosen from now on", icon="INFO")
 
 
 class _Defaults:
@@ -76,6 +89,7 @@ class _Defaults:
     auto_start = True
     device = "auto"
     export_folder = "//"
+    default_keys, default_root = KEY_MODES[0][0], ROOTS[0][0]
 
 
 def get() -> Any:

@@ -11,22 +11,12 @@ from bpy.props import (
 
 from . import terms
 from .cast import SceneSettings
+from .choices import KEY_MODES, ROOTS
 from .directions import PARTS, DirectionItem, activated
 from .speech import SOURCES
 from .takes import PLACES, Take, show_again
 
 __all__ = ["CLASSES", "add_pointers", "remove_pointers"]
-
-ROOTS = [
-    ("hips", "Hips", "The way through the room is on the hips"),
-    ("bone", "Root Bone", "Path and heading are on the rig's root bone, where it has one"),
-    ("object", "Object", "Path and heading are on the armature object"),
-    ("in_place", "In Place", "The character stays over its starting point"),
-]
-KEY_MODES = [
-    ("DENSE", "Every Frame", "One key on every frame, exactly as performed"),
-    ("SIMPLIFIED", "Simplified", "As few keys as the error allows, with handles to edit"),
-]
 
 
 class CharacterSettings(bpy.types.PropertyGroup):
