@@ -18,7 +18,7 @@ from shared.errors import UnderstudyError
 from .conftest import RunningBridge, request_for, wait_for
 
 ray = pytest.importorskip("ray", reason="ray is not installed (pip install 'understudy[ray]')")
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(400)
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +65,7 @@ def ray_bridge(cluster: Any, nodes: list[Any]) -> Iterator[RunningBridge]:
 @pytest.fixture
 def ray_client(ray_bridge: RunningBridge) -> Iterator[Client]:
     with Client(ray_bridge.record.address, ray_bridge.record.token) as client:
-        wait_for(lambda: client.hello()["state"] == "ready", "the actor is up", 120)
+        wait_for(lambda: client.hello()["state"] == "ready", "the actor is up", 300)
         yield client
 
 
@@ -91,6 +91,12 @@ def test_errors_arrive_as_they_were(ray_client: Client) -> None:
 
 def test_out_of_memory_is_tried_with_less(ray_client: Client) -> None:
     assert len(ray_client.perform(request_for("out of memory at first"), seconds=60)) == 60
+
+
+def test_out_of_memory_after_that_has_the_figures_of_the_node(ray_client: Client) -> None:
+    with pytest.raises(UnderstudyError, match=r"cpu has [\d.]+ GB of [\d.]+ GB free, and 12\.5 GB more were asked for") as caught:
+        ray_client.perform(request_for("always out of memory"), seconds=60)
+    assert caught.value.code == "out_of_memory"
 
 
 def test_cancel_keeps_the_actor(ray_client: Client) -> None:
