@@ -67,7 +67,7 @@ def read_exr(path):
         if not content[place]:
             place += 1
             break
-    out = {}
+    out: dict[str, np.ndarray] = {}
     for part in parts:
         if part["compression"][0] != 0:
             raise ValueError(f"{path} is compressed")
@@ -117,7 +117,7 @@ def prepare(scene, character, size):
     image.file_format, image.color_depth, image.exr_codec = "OPEN_EXR_MULTILAYER", "32", "NONE"
     rig = bpy.data.objects[character]
     for one in bpy.data.objects:
-        carried = one.parent == rig or any(m.type == "ARMATURE" and m.object == rig for m in one.modifiers)
+        carried = one.parent == rig or any(m.type == "ARMATURE" and getattr(m, "object", None) == rig for m in one.modifiers)
         one.pass_index = 1 if carried else 0
 
 

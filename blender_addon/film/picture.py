@@ -66,7 +66,7 @@ def load(path: Path) -> Any:
     if not path.is_file():
         raise UnderstudyError("file_missing", f"There is no picture {path}.", "Check the path.")
     try:
-        image = bpy.data.images.load(str(path), check_existing=True)
+        image: Any = bpy.data.images.load(str(path), check_existing=True)
         empty = not image.size[0]
     except RuntimeError as error:
         raise UnderstudyError("file_invalid", f"{path.name} cannot be read as a picture.", "Choose a JPEG or PNG file.") from error

@@ -84,6 +84,9 @@ class FilmSettings(bpy.types.PropertyGroup):
         name="Show Performance", default=True, description="Draw the character's pose at this frame over the picture, fitted to its points")
 
 
+_POINTERS = ((bpy.types.Object, "understudy_film", FilmSettings), (bpy.types.Image, "understudy_picture", PictureSettings))
+
+
 def film_of(character: Any) -> Any:
     """The film settings of a character."""
     return character.understudy_film
@@ -96,14 +99,14 @@ def picture_of(image: Any) -> Any:
 
 def add_pointers() -> None:
     """Hang the properties onto Blender's types."""
-    bpy.types.Object.understudy_film = PointerProperty(type=FilmSettings)
-    bpy.types.Image.understudy_picture = PointerProperty(type=PictureSettings)
+    for owner, name, kind in _POINTERS:
+        setattr(owner, name, PointerProperty(type=kind))
 
 
 def remove_pointers() -> None:
     """The inverse of :func:`add_pointers`."""
-    del bpy.types.Image.understudy_picture
-    del bpy.types.Object.understudy_film
+    for owner, name, _ in reversed(_POINTERS):
+        delattr(owner, name)
 
 
 CLASSES = (FilmPoint, PictureSettings, FilmSettings)

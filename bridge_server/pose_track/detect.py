@@ -75,10 +75,10 @@ class Detector:
         inputs = {self.people_net.get_inputs()[0].name: canvas.transpose(2, 0, 1)[None].astype(np.float32)}
         raw = self.people_net.run(None, inputs)[0][0]
         cells, strides = [], []
-        for stride in (8, 16, 32):
-            y, x = np.mgrid[: height // stride, : width // stride]
+        for step in (8, 16, 32):
+            y, x = np.mgrid[: height // step, : width // step]
             cells.append(np.stack((x, y), -1).reshape(-1, 2))
-            strides.append(np.full((cells[-1].shape[0], 1), stride))
+            strides.append(np.full((cells[-1].shape[0], 1), step))
         cell, stride = np.concatenate(cells), np.concatenate(strides)
         centre, size = (raw[:, :2] + cell) * stride, np.exp(raw[:, 2:4]) * stride
         score = raw[:, 4] * raw[:, 5]

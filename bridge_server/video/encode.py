@@ -119,7 +119,7 @@ def join(segments: Iterable[Path], out: Path, fps: float, kind: str, sound: np.n
                 container.metadata[key] = value
             with av.open(str(segments[0])) as first:
                 stream = container.add_stream_from_template(first.streams.video[0])
-            voice = None if sound is None else container.add_stream(FORMATS[kind][2], rate=SOUND_RATE)
+            voice: Any = None if sound is None else container.add_stream(FORMATS[kind][2], rate=SOUND_RATE)
             if voice is not None and sound is not None:
                 voice.layout = "mono" if len(sound) == 1 else "stereo"
             tick = 1 / _rate(fps)
@@ -131,7 +131,7 @@ def join(segments: Iterable[Path], out: Path, fps: float, kind: str, sound: np.n
                     for packet in segment.demux(source):
                         if packet.dts is None:
                             continue
-                        number = begun + round(float(packet.pts * packet.time_base / tick))
+                        number = begun + round(float((packet.pts or 0) * packet.time_base / tick))
                         packet.stream = stream
                         packet.time_base = Fraction(tick)
                         packet.pts = packet.dts = number

@@ -7,6 +7,7 @@ Layer for layer as published, so that the published files load by their own name
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -82,7 +83,7 @@ def lpips_distance(network: AlexFeatures, a: np.ndarray, b: np.ndarray) -> float
     return float(sum(parts))
 
 
-def _convolutions(kind: type[nn.Module], norm: type[nn.Module], layers: list[tuple[object, ...]]) -> list[nn.Module]:
+def _convolutions(kind: type[nn.Module], norm: type[nn.Module], layers: list[tuple[Any, ...]]) -> list[nn.Module]:
     out: list[nn.Module] = []
     for layer in layers:
         if layer[0] == "pool":
