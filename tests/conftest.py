@@ -49,7 +49,8 @@ def for_blender(path: Path) -> bool:
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     """Under Blender's Python the bridge's packages are absent, so the other files are left to the bridge's run."""
-    if (IN_BLENDER or os.environ.get("UNDERSTUDY_BLENDER_ONLY")) and collection_path.name.startswith("test_") and collection_path.suffix == ".py":
+    only = IN_BLENDER or bool(os.environ.get("UNDERSTUDY_BLENDER_ONLY"))
+    if only and collection_path.name.startswith("test_") and collection_path.suffix == ".py":
         return not for_blender(collection_path) or None
     return None
 

@@ -47,8 +47,8 @@ def make(folder: Path, rows: list[str], **options: Any) -> Runner:
     (folder / "t.csv").write_text("file,character,output\n" + "".join(f"{row}\n" for row in rows))
     display = Display(io.StringIO(), len(rows))
     values = {"jobs": 2, "logs": folder / "logs", "limit": 60.0, **options}
-    return Runner(read_shots(folder / "t.csv"), lambda: STAND_IN, NoBridge(folder), Report.load(folder / "r.json"),  # type: ignore[arg-type]
-                  display, **values)
+    bridge: Any = NoBridge(folder)
+    return Runner(read_shots(folder / "t.csv"), lambda: STAND_IN, bridge, Report.load(folder / "r.json"), display, **values)
 
 
 def states(runner: Runner) -> dict[str, str]:
