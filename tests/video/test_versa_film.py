@@ -300,3 +300,16 @@ def test_the_track_is_moved_onto_the_person(scene: Scene) -> None:
     assert guessed.reference.confidence[0, INDEX["left_hip"]] == 0
     # a camera of another shape covers the picture as the photograph does
     assert np.abs(set_stage(replace(scene, track=scene.track.scaled(128, 64)), 192, 192).track.points[0, INDEX["neck"]] - own[0]).max() < 12
+
+
+@pytest.mark.parametrize(("precision", "offload"), [("fp16", "model"), ("fp16", "sequential"), ("bf16", "none")])
+def test_half_precision_and_offload(precision: str, offload: str, versa_weights: Path, scene: Scene, speech: Path, tmp_path: Path,
+                                    monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "w"
+    shutil.copytree(versa_weights, folder)
+    face_file(folder / "versa.safetensors")
+    # a processor needs no offload, so it is asked for as a GPU would
+    monkeypatch.setattr(devices, "choose_offload", lambda *a: (offload, "memory"))
+    film = frames_of(folder, replace(scene, audio=speech), steps=1, precision=precision, refine="face", refine_size=64)
+    assert film.shape == (10, 64, 64, 3) and film.std() > 1
+    assert np.abs(film.astype(int) - frames_of(folder, replace(scene, audio=speech), steps=1, refine="face", refine_size=64)).mean() < 6

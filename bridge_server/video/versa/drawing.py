@@ -34,8 +34,10 @@ class Drawing:
         unet, pose_net, face = load_networks(files, self.dtype)
         svd = str(files.svd)
         variants: dict[str, Any] = {part: _variant(files, part) for part in ("vae", "image_encoder")}
+        # its encoder overflows in fp16; a part whose layers come and go cannot be cast for that moment, and bf16 has the range
+        self._vae_type = torch.bfloat16 if offload == "sequential" and self.dtype == torch.float16 else self.dtype
         try:
-            vae = AutoencoderKLTemporalDecoder.from_pretrained(svd, subfolder="vae", dtype=self.dtype, **variants["vae"])
+            vae = AutoencoderKLTemporalDecoder.from_pretrained(svd, subfolder="vae", dtype=self._vae_type, **variants["vae"])
             encoder = CLIPVisionModelWithProjection.from_pretrained(
                 svd, subfolder="image_encoder", dtype=self.dtype, **variants["image_encoder"])
             scheduler = EulerDiscreteScheduler.from_pretrained(svd, subfolder="scheduler")
@@ -85,7 +87,7 @@ class Drawing:
         """(1, 1, C) of a picture (H, W, 3) uint8 RGB, as CLIP sees it."""
         from PIL import Image
 
-        with self.on_device("image_encoder"):
+        with self.on_device("image_encoder"), torch.autocast(self.device.type, enabled=False):
             out: Tensor = self.pipe._encode_image(Image.fromarray(picture), self.device, 1, False)
         return out
 
@@ -93,14 +95,15 @@ class Drawing:
     def encode(self, pictures: Tensor) -> Tensor:
         """(N, 4, h, w), not scaled, of pictures (N, 3, H, W) in [-1, 1]; one at a time."""
         vae = self.pipe.vae
-        upcast = self.dtype == torch.float16 and vae.config.force_upcast and self.offload != "sequential"
-        with self.on_device("vae"):
+        upcast = self._vae_type == torch.float16 and vae.config.force_upcast
+        # not in the half precision of a training step either
+        with self.on_device("vae"), torch.autocast(self.device.type, enabled=False):
             if upcast:
                 vae.to(dtype=torch.float32)
-            kind = torch.float32 if upcast else self.dtype
+            kind = torch.float32 if upcast else self._vae_type
             parts = [vae.encode(p[None].to(self.device, kind)).latent_dist.mode().float() for p in pictures]
             if upcast:
-                vae.to(dtype=self.dtype)
+                vae.to(dtype=self._vae_type)
         return torch.cat(parts)
 
     def reference(self, picture: np.ndarray) -> Reference:
@@ -119,7 +122,7 @@ class Drawing:
         with self.on_device("vae"):
             for first in range(start // CHUNK * CHUNK, stop, CHUNK):
                 low, high = max(first - CONTEXT, 0), min(first + CHUNK + CONTEXT, latents.shape[1])
-                part = latents[0, low:high].to(self.device, self.dtype) / self.scaling
+                part = latents[0, low:high].to(self.device, self._vae_type) / self.scaling
                 pictures = self.pipe.vae.decode(part, num_frames=high - low).sample.float()
                 use = slice(max(start, first) - low, min(stop, first + CHUNK, latents.shape[1]) - low)
                 out.append(((pictures[use].clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy())
