@@ -7,8 +7,8 @@ the bridge's inner ROUTER under that identity, which nobody else knows. Standard
 as the bridge lives; its end is the end of the worker, however the bridge ended.
 
 To the bridge: ``[b"state", JSON]`` (loading, ready, failed, unloaded), ``[b"facts", JSON]`` (what else it can do),
-``[b"job", header, buffer, …]`` (a message for the client as in :mod:`shared.wire`). From the bridge: ``[b"job", header, buffer, …]``, ``[b"cancel", id]``,
-``[b"unload"]``, ``[b"stop"]``.
+``[b"job", header, buffer, …]`` (a message for the client as in :mod:`shared.wire`). From the bridge:
+``[b"job", header, buffer, …]``, ``[b"cancel", id]``, ``[b"unload"]``, ``[b"stop"]``.
 
 Two threads: the main one runs the model, the other one owns the socket, so that a cancel arrives while the model is
 busy. The cancel takes effect at the next report of progress or at the next call of a torch module.
