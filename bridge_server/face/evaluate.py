@@ -154,8 +154,8 @@ def _real(path: Path, transcript: str) -> dict[str, Any]:
         )
         heard, loop = net(a.mel), phone_loop(ac.mono16(audio))
         figures = {
-            "viseme_accuracy_real": decode(heard),
-            "viseme_accuracy_real_as_english": decode(vote(heard, loop)),
+            "viseme_accuracy_real": decode(heard, net.follow),
+            "viseme_accuracy_real_as_english": decode(vote(heard, loop), net.follow),
             "phone_loop_accuracy_real": loop,
         }
         for name, segments in figures.items():
@@ -202,14 +202,14 @@ def evaluate(real: Path | None = None, transcript: str = "", per_language: int =
         truth = label_rows(u.segments, rows, recogniser.FRAME)
         counts += np.bincount(truth, minlength=len(counts))
         heard_rows = net(a.mel)
-        guess = _rows(decode(heard_rows), rows)
+        guess = _rows(decode(heard_rows, net.follow), rows)
         for key in ("all", language, f"{language} {u.voice}"):
             right[key] += frame_accuracy(truth, guess)
         right["with silence"] += ((truth == guess).sum(), rows)
         loop = phone_loop(u.samples)
         right["phone loop"] += frame_accuracy(truth, _rows(loop, rows))
         if language == "en":
-            right["as English"] += frame_accuracy(truth, _rows(decode(vote(heard_rows, loop)), rows))
+            right["as English"] += frame_accuracy(truth, _rows(decode(vote(heard_rows, loop), net.follow), rows))
         bilabials = [(s, e) for s, e, v, _ in u.segments if v == "PP"]
         began = time.perf_counter()
         heard += _closures(audio, bilabials, None)
