@@ -79,7 +79,7 @@ class WanAnimateRenderer:
         return Description(
             "wan-animate", "photoreal, by Wan2.2-Animate from drawn poses and the performer's face",
             "Needs diffusers (pip install 'understudy[video]'), Wan2.2-Animate-14B in diffusers' layout, and a GPU with 80 GB, or 48 GB "
-            "with offload; docs/film.md tells where to get it.", not why, why, "code Apache-2.0; weights Apache-2.0",
+            "with offload; docs/film.md tells where to get it.", not why, why, "code Apache-2.0; weights: see their model card",
             cost=Cost(memory_gb=43, memory_gb_per_megapixel=19), device="cuda", takes_driving=True)
 
     def key(self) -> str:
