@@ -105,23 +105,13 @@ def _keep(character: Any, mapping: "Mapping") -> None:
     character.understudy.bone_map = json.dumps(to_json(mapping, mapping.label))
 
 
-class _OnRig:
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        """Whether there is a character."""
-        if cast.active(context) is None:
-            cls.poll_message_set(cast.NO_CHARACTER)  # type: ignore[attr-defined]
-            return False
-        return True
-
-
 def _choices(self: Any, context: Any) -> list[tuple[str, str, str]]:
     character = cast.active(context)
     _bone_items[:] = [("", "None", "")] + [(b.name, b.name, "") for b in character.data.bones] if character else []
     return _bone_items
 
 
-class UNDERSTUDY_OT_bone_set(_OnRig, bpy.types.Operator):
+class UNDERSTUDY_OT_bone_set(cast.OnCharacter, bpy.types.Operator):
     """Choose the bone for a part of the body; the other side goes along where names tell it"""
 
     bl_idname = "understudy.bone_set"
@@ -157,7 +147,7 @@ class UNDERSTUDY_OT_bone_set(_OnRig, bpy.types.Operator):
         return {"FINISHED"}
 
 
-class UNDERSTUDY_OT_bone_map_reset(_OnRig, bpy.types.Operator):
+class UNDERSTUDY_OT_bone_map_reset(cast.OnCharacter, bpy.types.Operator):
     """Forget what was changed by hand and recognise the rig anew"""
 
     bl_idname = "understudy.bone_map_reset"
@@ -173,7 +163,7 @@ class UNDERSTUDY_OT_bone_map_reset(_OnRig, bpy.types.Operator):
         return {"FINISHED"}
 
 
-class UNDERSTUDY_OT_bone_map_save(_OnRig, bpy.types.Operator):
+class UNDERSTUDY_OT_bone_map_save(cast.OnCharacter, bpy.types.Operator):
     """Keep this bone map as a preset: rigs with these bones are then recognised in every file"""
 
     bl_idname = "understudy.bone_map_save"
@@ -200,7 +190,7 @@ class UNDERSTUDY_OT_bone_map_save(_OnRig, bpy.types.Operator):
         return {"FINISHED"}
 
 
-class UNDERSTUDY_OT_bone_map_export(_OnRig, bpy.types.Operator, ExportHelper):
+class UNDERSTUDY_OT_bone_map_export(cast.OnCharacter, bpy.types.Operator, ExportHelper):
     """Write the bone map to a file, to give it to others"""
 
     bl_idname = "understudy.bone_map_export"
@@ -222,7 +212,7 @@ class UNDERSTUDY_OT_bone_map_export(_OnRig, bpy.types.Operator, ExportHelper):
         return {"FINISHED"}
 
 
-class UNDERSTUDY_OT_bone_map_import(_OnRig, bpy.types.Operator, ImportHelper):
+class UNDERSTUDY_OT_bone_map_import(cast.OnCharacter, bpy.types.Operator, ImportHelper):
     """Use a bone map from a file for this character"""
 
     bl_idname = "understudy.bone_map_import"

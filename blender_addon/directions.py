@@ -100,19 +100,17 @@ def from_seconds(items: Any, directions: "list[Direction]", origin: float, fps: 
         add(items, direction, origin, fps)
 
 
-class OnCharacter:
-    """For operators that need a character; the reason is shown on the greyed button."""
+class OnCharacter(cast.OnCharacter):
+    """For operators that need a character, some of them a direction; the reason is shown on the greyed button."""
 
     needs_item = False
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
         """Whether there is a character, and a direction where one is needed."""
-        character = cast.active(context)
-        if character is None:
-            cls.poll_message_set(cast.NO_CHARACTER)  # type: ignore[attr-defined]
+        if not super().poll(context):
             return False
-        if cls.needs_item and not character.understudy.directions:
+        if cls.needs_item and not cast.active(context).understudy.directions:
             cls.poll_message_set("There is no direction yet")  # type: ignore[attr-defined]
             return False
         return True

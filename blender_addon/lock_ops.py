@@ -20,18 +20,7 @@ LABELS = {"full": "Full Body", "upper": "Upper Body", "lower": "Lower Body", "le
           "head": "Head", "face": "Face"}
 
 
-class _OnTake:
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        """Whether a take is shown."""
-        character = cast.active(context)
-        if character is None or takes.current(character) is None:
-            cls.poll_message_set("No take is shown: press Perform first")  # type: ignore[attr-defined]
-            return False
-        return True
-
-
-class UNDERSTUDY_OT_lock_keys(_OnTake, bpy.types.Operator):
+class UNDERSTUDY_OT_lock_keys(takes.OnShownTake, bpy.types.Operator):
     """Keep the pose when the take is performed again, or let it go (of the selected bones in Pose Mode, else of all)"""
 
     bl_idname = "understudy.lock_keys"
@@ -75,7 +64,7 @@ class UNDERSTUDY_OT_lock_keys(_OnTake, bpy.types.Operator):
         return {"FINISHED"}
 
 
-class UNDERSTUDY_OT_lock_show(_OnTake, bpy.types.Operator):
+class UNDERSTUDY_OT_lock_show(takes.OnShownTake, bpy.types.Operator):
     """Go to this frame"""
 
     bl_idname = "understudy.lock_show"

@@ -253,15 +253,13 @@ def facts_of(action: Any) -> dict[str, Any]:
         return {}
 
 
-class _OnTakes:
+class _OnTakes(cast.OnCharacter):
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
         """Whether the character has takes."""
-        character = cast.active(context)
-        if character is None:
-            cls.poll_message_set(cast.NO_CHARACTER)  # type: ignore[attr-defined]
+        if not super().poll(context):
             return False
-        if not character.understudy.takes:
+        if not cast.active(context).understudy.takes:
             cls.poll_message_set("There is no take yet: press Perform")  # type: ignore[attr-defined]
             return False
         return True
