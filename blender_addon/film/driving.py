@@ -49,7 +49,8 @@ def film_character(scene: Any, character: Any, frames: tuple[int, int], size: tu
                              "film_transparent": False, "use_border": False}),
                    (image, {"media_type": "VIDEO"}), (image, {"file_format": "FFMPEG", "color_mode": "RGB"}),
                    (ffmpeg, {"format": "MPEG4", "codec": "H264", "constant_rate_factor": "HIGH", "audio_codec": "NONE", "gopsize": 12}),
-                   (shading, {"light": "STUDIO", "color_type": "MATERIAL", "show_object_outline": False}), (character, {"hide_render": True})):
+                   (shading, {"light": "STUDIO", "color_type": "MATERIAL", "show_object_outline": False}),
+                   (character, {"hide_render": True})):
             try:
                 bpy.ops.render.render(animation=True, write_still=False)
             except RuntimeError as error:

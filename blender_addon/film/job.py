@@ -91,7 +91,8 @@ class Filming(_Owner):
         with compat.window_override():
             context = bpy.context
             if self.land == "SEQUENCER" or (self.land == "PLANE" and self.part):
-                self.notes += tuple(landing.into_sequencer(context, character, self.path, start, film.frames, self.has_sound and not self.part))
+                heard = self.has_sound and not self.part
+                self.notes += tuple(landing.into_sequencer(context, character, self.path, start, film.frames, heard))
             elif self.land == "PLANE":
                 landing.onto_plane(context, character, self.path, start, film.frames, (film.width, film.height))
             if not self.part:
@@ -125,8 +126,8 @@ def _place(image: Any, seen: "Look") -> None:
     found = [Point(float(x) * scale[0], float(y) * scale[1], bool(sure > 0)) for x, y, sure in seen.points[: len(NAMES)]]
     # what was not seen still needs a place from which it can be dragged
     width, height = image.size
-    picture.set_points(image, [p if p.shown else Point(min(max(p.x, 0.03 * width), 0.97 * width), min(max(p.y, 0.03 * height), 0.97 * height),
-                                                       False) for p in found])
+    inside = [Point(min(max(p.x, 0.03 * width), 0.97 * width), min(max(p.y, 0.03 * height), 0.97 * height), False) for p in found]
+    picture.set_points(image, [p if p.shown else moved for p, moved in zip(found, inside, strict=True)])
     kept = picture_of(image)
     kept.placed_by, kept.notes = seen.placed_by, "\n".join(seen.notes)
 

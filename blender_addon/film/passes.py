@@ -85,7 +85,7 @@ class Passes:
 
 
 class UNDERSTUDY_OT_film_passes(bpy.types.Operator):
-    """Render depth, normals, the character's mask and movement of the film's frames through the scene's camera, as npz files (Esc cancels)"""
+    """Render depth, normals, the character's mask and movement of the film's frames through the scene's camera (Esc cancels)"""
 
     bl_idname = "understudy.film_passes"
     bl_label = "Render Guide Passes"

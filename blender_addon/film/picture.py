@@ -39,7 +39,8 @@ def content_of(image: Any) -> tuple[bytes, str]:
     try:
         return path.read_bytes(), name
     except OSError as error:
-        raise UnderstudyError("file_invalid", f"{path.name} cannot be read ({error.strerror or error}).", "Choose another picture.") from error
+        raise UnderstudyError("file_invalid", f"{path.name} cannot be read ({error.strerror or error}).",
+                              "Choose another picture.") from error
 
 
 def digest_of(image: Any) -> str:

@@ -65,7 +65,8 @@ class FilmSettings(bpy.types.PropertyGroup):
     quality: EnumProperty(name="Quality", items=QUALITIES, default="normal")
     file_format: EnumProperty(name="Format", items=FORMATS, default="mp4")
     shape: EnumProperty(name="Shape", items=SHAPES)
-    short_side: IntProperty(name="Short Side", default=512, min=64, max=2160, subtype="PIXEL", description="Pixels of the film's shorter side")
+    short_side: IntProperty(name="Short Side", default=512, min=64, max=2160, subtype="PIXEL",
+                            description="Pixels of the film's shorter side")
     span: EnumProperty(name="Length", items=SPANS)
     first: IntProperty(name="From", default=1, description="First frame that is filmed")
     last: IntProperty(name="To", default=250, description="Last frame that is filmed")
@@ -73,7 +74,8 @@ class FilmSettings(bpy.types.PropertyGroup):
     mark: BoolProperty(name="Visible Mark", description="Write into the picture that it was generated")
     landing: EnumProperty(name="Result", items=LANDINGS)
     folder: StringProperty(
-        name="Folder", subtype="DIR_PATH", default="//films/", options=_RELATIVE, description="Where films are written; // is beside the .blend file")
+        name="Folder", subtype="DIR_PATH", default="//films/", options=_RELATIVE,
+        description="Where films are written; // is beside the .blend file")
     again_first: IntProperty(name="From", default=1, description="First frame of the stretch that is filmed again")
     again_last: IntProperty(name="To", default=50, description="Last frame of the stretch that is filmed again")
     made_path: StringProperty(options={"HIDDEN"})

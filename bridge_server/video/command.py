@@ -141,7 +141,7 @@ def run(arguments: argparse.Namespace) -> int:
         print("note: No permission for the photograph was stated (--permission); the film's metadata says so.", file=sys.stderr)
     _track_files(arguments, _with_bank(arguments, request, result.track))
     print(f"{result.frames / result.fps:.2f} s of film ({result.frames} frames at {result.fps:g} fps, {result.track.width}x"
-          f"{result.track.height}) in {time.monotonic() - began:.2f} s{', with content credentials' if result.signed else ''}: {result.path}")
+          f"{result.track.height}) in {time.monotonic() - began:.2f} s{', with content credentials' * result.signed}: {result.path}")
     return 0
 
 

@@ -32,7 +32,8 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--detect", action="store_true", help="find the key points with DWPose, where its files are installed")
     parser.add_argument("--photo", type=Path, help="the photograph that the film was made from, for CSIM")
     parser.add_argument("--audio", type=Path, nargs="?", const=Path(), help="the speech, for Sync-C and Sync-D (default: the film's own)")
-    parser.add_argument("--measures", default=",".join(m.name for m in MEASURES), help="of lpips, fid, fvd, csim and sync, those wanted (all)")
+    parser.add_argument("--measures", default=",".join(m.name for m in MEASURES),
+                        help="of lpips, fid, fvd, csim and sync, those wanted (all)")
     parser.add_argument("--encoder", metavar="MODULE:FUNCTION", help="pictures (N, H, W, 3) to features (N, D), for the Fréchet "
                         "distance and the mean cosine")
     parser.set_defaults(run=run)

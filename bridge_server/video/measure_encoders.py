@@ -81,7 +81,8 @@ def clips_of(frames: Sequence[np.ndarray], length: int = 16) -> np.ndarray:
     """(N, length, H, W, 3): the film in clips that overlap by half, at least two of them."""
     if len(frames) <= length:
         raise UnderstudyError("request_invalid", f"FVD needs more than {length} frames.", "Give a longer film.")
-    return np.stack([np.stack(frames[n: n + length]) for n in range(0, len(frames) - length + 1, max(min(length // 2, len(frames) - length), 1))])
+    step = max(min(length // 2, len(frames) - length), 1)
+    return np.stack([np.stack(frames[n: n + length]) for n in range(0, len(frames) - length + 1, step)])
 
 
 def _i3d(path: Path, frames: Sequence[np.ndarray], reference: Sequence[np.ndarray]) -> dict[str, float]:
@@ -179,7 +180,8 @@ def _syncnet(path: Path, frames: Sequence[np.ndarray], sound: np.ndarray, fps: f
     if count <= 30:
         raise UnderstudyError("request_invalid", "Sync-C and Sync-D need more than 1.6 seconds of film and speech.", "Give a longer film.")
     with torch.inference_mode():
-        lips = [network.lips(torch.from_numpy(np.stack(faces[n: n + 5]).astype(np.float32)).permute(3, 0, 1, 2)[None]) for n in range(count)]
+        clips = (torch.from_numpy(np.stack(faces[n: n + 5]).astype(np.float32)) for n in range(count))
+        lips = [network.lips(clip.permute(3, 0, 1, 2)[None]) for clip in clips]
         heard = network.speech(torch.from_numpy(np.stack([cepstra[4 * n: 4 * n + 20].T[None] for n in range(count)])).float())
     confidence, distance, shift = measure.sync(torch.cat(lips).numpy(), heard.numpy())
     return {"sync_c": confidence, "sync_d": distance, "sync_shift_frames": float(shift)}

@@ -210,7 +210,8 @@ def sign(request: FilmRequest, provenance: dict[str, Any], report: Report) -> bo
                 with c2pa.Builder(_manifest(path.name, provenance)) as builder:
                     if photo_type is not None:
                         with request.photo.open("rb") as photo:
-                            builder.add_ingredient({"title": provenance["photograph"]["name"], "relationship": "inputTo"}, photo_type, photo)
+                            facts = {"title": provenance["photograph"]["name"], "relationship": "inputTo"}
+                            builder.add_ingredient(facts, photo_type, photo)
                     with path.open("rb") as source, temporary.open("w+b") as target:
                         builder.sign(signer, kind, source, target)
                 temporary.replace(path)

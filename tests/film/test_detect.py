@@ -33,8 +33,8 @@ def write(folder: Path, boxes: dict[int, tuple[float, ...]]) -> None:
 
     def save(path: Path, size: tuple[int, int], outputs: dict[str, np.ndarray]) -> None:
         # every answer depends on the input by nothing, as a network's must in name
-        nodes, constants = [helper.make_node("ReduceSum", ["input"], ["sum"], keepdims=0), helper.make_node("Mul", ["sum", "zero"], ["none"])], [
-            numpy_helper.from_array(np.zeros((), np.float32), "zero")]
+        nodes = [helper.make_node("ReduceSum", ["input"], ["sum"], keepdims=0), helper.make_node("Mul", ["sum", "zero"], ["none"])]
+        constants = [numpy_helper.from_array(np.zeros((), np.float32), "zero")]
         for name, value in outputs.items():
             constants.append(numpy_helper.from_array(value, f"c_{name}"))
             nodes.append(helper.make_node("Add", [f"c_{name}", "none"], [name]))
@@ -78,7 +78,8 @@ def test_points_in_the_picture_s_pixels(folder: Path) -> None:
 def test_order_of_coco_wholebody() -> None:
     points = np.stack((np.arange(133.0), np.zeros(133)), 1)
     out = points_of_wholebody(points, np.ones(133))
-    for name, theirs in {"nose": 0, "right_shoulder": 6, "left_wrist": 9, "right_ankle": 16, "left_eye": 1, "right_ear": 4, "left_big_toe": 17,
+    for name, theirs in {"nose": 0, "right_shoulder": 6, "left_wrist": 9, "right_ankle": 16, "left_eye": 1, "right_ear": 4,
+                         "left_big_toe": 17,
                          "right_heel": 22, "left_palm": 91, "right_palm": 112, "right_pinky4": 132}.items():
         assert out[INDEX[name], 0] == theirs, name
     assert out[INDEX["neck"], 0] == 5.5

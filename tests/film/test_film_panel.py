@@ -132,11 +132,14 @@ def little_rig() -> bpy.types.Object:
     bones = {"Hips": (None, (0, 0, 1.0), (0, 0, 1.1)), "Spine": ("Hips", (0, 0, 1.1), (0, 0, 1.25)),
              "Spine1": ("Spine", (0, 0, 1.25), (0, 0, 1.4)), "Neck": ("Spine1", (0, 0, 1.45), (0, 0, 1.53)),
              "Head": ("Neck", (0, 0, 1.53), (0, 0, 1.75))}
-    for side, x in (("Left", 1), ("Right", -1)):
-        bones |= {f"{side}Shoulder": ("Spine1", (0.02 * x, 0, 1.4), (0.15 * x, 0, 1.42)), f"{side}Arm": (f"{side}Shoulder", (0.17 * x, 0, 1.42), (0.43 * x, 0, 1.42)),
-                  f"{side}ForeArm": (f"{side}Arm", (0.43 * x, 0, 1.42), (0.68 * x, 0, 1.42)), f"{side}Hand": (f"{side}ForeArm", (0.68 * x, 0, 1.42), (0.8 * x, 0, 1.42)),
-                  f"{side}UpLeg": ("Hips", (0.09 * x, 0, 0.95), (0.09 * x, 0, 0.5)), f"{side}Leg": (f"{side}UpLeg", (0.09 * x, 0, 0.5), (0.09 * x, 0, 0.08)),
-                  f"{side}Foot": (f"{side}Leg", (0.09 * x, 0, 0.08), (0.09 * x, -0.12, 0.02)), f"{side}ToeBase": (f"{side}Foot", (0.09 * x, -0.12, 0.02), (0.09 * x, -0.18, 0.02))}
+    limbs = {"Shoulder": ("Spine1", (0.02, 0, 1.4), (0.15, 0, 1.42)), "Arm": ("Shoulder", (0.17, 0, 1.42), (0.43, 0, 1.42)),
+             "ForeArm": ("Arm", (0.43, 0, 1.42), (0.68, 0, 1.42)), "Hand": ("ForeArm", (0.68, 0, 1.42), (0.8, 0, 1.42)),
+             "UpLeg": ("Hips", (0.09, 0, 0.95), (0.09, 0, 0.5)), "Leg": ("UpLeg", (0.09, 0, 0.5), (0.09, 0, 0.08)),
+             "Foot": ("Leg", (0.09, 0, 0.08), (0.09, -0.12, 0.02)), "ToeBase": ("Foot", (0.09, -0.12, 0.02), (0.09, -0.18, 0.02))}
+    for side, sign in (("Left", 1), ("Right", -1)):
+        for name, (parent, head, tail) in limbs.items():
+            above = parent if parent in bones else f"{side}{parent}"
+            bones[f"{side}{name}"] = (above, (sign * head[0], *head[1:]), (sign * tail[0], *tail[1:]))
     rig = bpy.data.objects.new("Ava", bpy.data.armatures.new("Ava"))
     bpy.context.scene.collection.objects.link(rig)
     bpy.context.view_layer.objects.active = rig
