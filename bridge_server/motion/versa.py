@@ -54,7 +54,7 @@ _FRAME_BYTES: Final = 24_000
 _BASE_BYTES: Final = 160 << 20
 _HEARING_BYTES: Final = 1 << 30
 """Memory of a frame with all its copies, of what does not depend on length, and of five seconds in a wav2vec 2.0 model: measured on the
-CPU (tests/motion/test_memory.py holds the estimate against what is used)."""
+CPU (tests/motion/test_bad_weights.py holds the estimate against what is used)."""
 _STAGES: Final = {"face": 0.08, "parts": 0.15, "body": 1.0}
 """The fraction of the job that is done when each stage ends."""
 
@@ -150,7 +150,8 @@ class VersaGenerator:
         window = layer + size.window * c.groups * c.codes * (4 + SampleOptions.steps) + c.layers * size.window * c.width * 4
         rows = seconds * AUDIO_RATE * self.hearing.width * 3
         hearing = 0 if self.hearing.name == "mel" else _HEARING_BYTES
-        return int(4 * (window + rows) + hearing + seconds * _FRAME_BYTES * _FPS + _BASE_BYTES)
+        frames = seconds * _FRAME_BYTES * _FPS + _BASE_BYTES if self.device == "cpu" else 0.0  # frames stay in the machine's memory
+        return int(4 * (window + rows) + hearing + frames)
 
     def perform(self, request: MotionRequest, audio: Audio | None, report: Report, chunk: Chunk | None = None) -> Motion:
         """See :class:`.generator.Generator`."""

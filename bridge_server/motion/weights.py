@@ -88,8 +88,8 @@ def read_card(folder: Path) -> dict[str, Any]:
     """The card. :raises UnderstudyError: ``weights_invalid`` when it is broken or of another version."""
     try:
         card: dict[str, Any] = json.loads((folder / "card.json").read_text(encoding="utf-8"))
-        found = card["format"]
-    except (OSError, ValueError, KeyError) as error:
+        found, _ = card["format"], card["files"].items()
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UnderstudyError("weights_invalid", f"The weights in {folder.name} have no readable card.",
                               "Fetch the weights again.") from error
     if found != FORMAT:
@@ -137,6 +137,9 @@ def load_networks(folder: Path, device: str = "cpu") -> Networks:
     :raises UnderstudyError: ``weights_missing`` or ``weights_invalid``.
     """
     card = read_card(folder)
+    if not {"name", "sha256"} <= set(card.get("text_encoder") or ()):
+        raise UnderstudyError("weights_invalid", f"The card of the weights in {folder.name} does not name their text encoder.",
+                              "Fetch the weights again.")
     found = {name: _read(folder, card, name) for name in ("tokenizer", "text", "residual", "audio")}
     if found["tokenizer"] is None or found["text"] is None:
         raise UnderstudyError("weights_missing", f"The weights set {folder.name} lacks the tokenizer or the text branch.",
