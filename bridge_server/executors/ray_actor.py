@@ -55,6 +55,9 @@ class RemotePerformer:
             description = self._performer.load()
         except UnderstudyError as error:
             return {"error": error.to_json()}
+        except Exception as error:  # a package that this node lacks, say: to be told as it is, not as the node's loss
+            LOGGER.exception("loading failed")
+            return {"error": internal_error("The model could not be loaded on its Ray node", error).to_json()}
         self._hook()
         return {**description, "node": _node()}
 

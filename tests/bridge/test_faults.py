@@ -15,6 +15,7 @@ import pytest
 
 from bridge_server.cli.client import Client
 from bridge_server.cli.launch import launch
+from bridge_server.executors.ray_actor import RemotePerformer
 from bridge_server.service.settings import EXIT_ALREADY_RUNNING, EXIT_CANNOT_BIND, EXIT_PARENT_GONE
 from shared.errors import UnderstudyError
 from shared.protocol import Message
@@ -198,6 +199,19 @@ def test_refusals_name_the_log_file_and_a_cancel_does_not(bridge: RunningBridge,
     with pytest.raises(UnderstudyError) as caught:
         client.wait(message.id, seconds=60)
     assert caught.value.code == "cancelled" and caught.value.log == "" and "log" not in str(caught.value)
+
+
+class LacksAPackage:
+    """A performer whose node lacks something."""
+
+    def load(self) -> dict[str, object]:
+        raise ModuleNotFoundError("No module named 'scipy'")
+
+
+def test_what_a_ray_node_lacks_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bridge_server.executors.ray_actor.resolve", lambda name: LacksAPackage)
+    error = UnderstudyError.from_json(RemotePerformer("any", {}).load()["error"])
+    assert error.code == "internal" and "No module named 'scipy'" in error.message and "Ray node" in error.message
 
 
 def test_client_that_vanishes_does_not_disturb(bridge: RunningBridge) -> None:

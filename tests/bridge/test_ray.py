@@ -65,7 +65,8 @@ def ray_bridge(cluster: Any, nodes: list[Any]) -> Iterator[RunningBridge]:
 @pytest.fixture
 def ray_client(ray_bridge: RunningBridge) -> Iterator[Client]:
     with Client(ray_bridge.record.address, ray_bridge.record.token) as client:
-        wait_for(lambda: client.hello()["state"] == "ready", "the actor is up", 300)
+        wait_for(lambda: client.hello()["state"] in ("ready", "failed"), "the actor is up", 300)
+        assert client.hello()["state"] == "ready", client.hello()["error"]
         yield client
 
 
