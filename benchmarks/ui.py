@@ -18,6 +18,8 @@ __all__ = ["measure"]
 ROOT: Final = Path(__file__).resolve().parent.parent
 STAGE: Final = "understudy-stall"
 SECONDS: Final = 1200.0
+WINDOW: Final = ("800", "500")
+"""Small: it is drawn without a GPU, and drawing is not what is measured."""
 GENERATOR: Final = "tests.addon.tiny_generator:TinyGenerator"
 
 
@@ -25,7 +27,7 @@ def _run(suite: str) -> dict[str, dict[str, Any]]:
     """The figures of ``tools/ui_stall_drive.py``. :raises CannotRun: where there is no window."""
     sys.path[:0] = [str(ROOT), str(ROOT / "tools")]
     from bridge_server.cli.launch import launch
-    from trixie import DISPLAY_SIZE, CannotRun, blender, chroot, display
+    from trixie import CannotRun, blender, chroot, display
     from ui import build
 
     root = chroot(suite)
@@ -40,9 +42,8 @@ def _run(suite: str) -> dict[str, dict[str, Any]]:
             environment |= {"HOME": f"/{STAGE}/home", "UNDERSTUDY_STATE_DIR": f"/{STAGE}/state"}
             subprocess.run(blender(root, environment, "--factory-startup", "--command", "extension", "install-file", "-r",
                                    "user_default", "-e", f"/{STAGE}/understudy.zip"), stdout=log, stderr=log)
-            width, height = DISPLAY_SIZE
-            subprocess.run(blender(root, environment, "--window-geometry", "0", "0", str(width), str(height), "--python-exit-code",
-                                   "3", "--python", f"/{STAGE}/ui_stall_drive.py", seconds=SECONDS), stdout=log, stderr=log)
+            subprocess.run(blender(root, environment, "--window-geometry", "0", "0", *WINDOW, "--python-exit-code", "3",
+                                   "--python", f"/{STAGE}/ui_stall_drive.py", seconds=SECONDS), stdout=log, stderr=log)
     finally:
         bridge.terminate()
         bridge.wait(20)
