@@ -102,9 +102,9 @@ class Edit:
 
     def check(self) -> None:
         """:raises UnderstudyError: ``request_invalid`` for empty ranges, ranges outside the base and locks that exclude them."""
-        for item in (*self.ranges, *self.locks):
-            if item.part not in BODY_PARTS:
-                raise _invalid(f"The edit is for the unknown body part {item.part!r}.", f"Choose one of {', '.join(BODY_PARTS)}.")
+        for part in (*(r.part for r in self.ranges), *(lock.part for lock in self.locks)):
+            if part not in BODY_PARTS:
+                raise _invalid(f"The edit is for the unknown body part {part!r}.", f"Choose one of {', '.join(BODY_PARTS)}.")
         for n, r in enumerate(self.ranges, start=1):
             if r.end <= r.start:
                 raise _invalid(f"Range {n} ends at {r.end:.2f} s, not after its start.", "Give the range an end after its start.")
@@ -137,7 +137,7 @@ class Edit:
         at, where = np.unique(np.rint(times * self.base.fps).astype(np.int64), return_inverse=True)
         held = np.zeros((len(at), JOINT_COUNT), bool)
         for part in np.unique(parts):
-            held[np.ix_(np.unique(where[parts == part]), PART_JOINTS[str(part)])] = True
+            held[np.ix_(np.unique(where[parts == part]), list(PART_JOINTS[str(part)]))] = True
         return {part: at[held[:, list(PART_JOINTS[part])].all(1)] for part in {r.part for r in self.ranges}}
 
     def to_parts(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
@@ -161,7 +161,8 @@ class Edit:
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise _invalid(f"The take to be edited did not arrive whole ({error}).", "Perform again.") from error
         edit = cls(base, [Range(float(r["start"]), float(r["end"]), r.get("part", "full")) for r in data.get("ranges", [])],
-                   [Lock(float(x["time"]), x.get("part", "full")) for x in data.get("locks", [])], bool(data.get("loop", False)), data.get("kind", "perform"))
+                   [Lock(float(x["time"]), x.get("part", "full")) for x in data.get("locks", [])], bool(data.get("loop", False)),
+                   data.get("kind", "perform"))
         edit.check()
         return edit
 

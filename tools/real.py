@@ -74,9 +74,9 @@ class Steps:
 
     def __init__(self, root: Path, stage: Path) -> None:
         self.root = root
-        self.work = stage / "work"
+        self.work = stage / "files"
         self.work.mkdir()
-        self._folder = f"/{STAGE}/work"
+        self._folder = f"/{STAGE}/files"
 
     def run(self, what: str, *arguments: str, code: int = 0, words: str = "", files: tuple[str, ...] = ()) -> None:
         """:raises Failed: for another exit code, missing words or missing files."""
@@ -113,8 +113,8 @@ def _commands(steps: Steps) -> None:
     steps.run("-P headless.py without the extension", "-b", "--factory-startup", "-P", script, "--", "generate", code=1,
               words="and none is chosen")
     (steps.work / "task.json").write_text(json.dumps({"parent": os.getpid(), "shot": {
-        "row": 2, "file": f"/{STAGE}/work/shot.blend", "character": "", "audio": "", "directions": f"/{STAGE}/work/d.json", "seed": 3,
-        "output": f"/{STAGE}/work/c.blend", "exports": []}}))
+        "row": 2, "file": f"/{STAGE}/files/shot.blend", "character": "", "audio": "", "directions": f"/{STAGE}/files/d.json", "seed": 3,
+        "output": f"/{STAGE}/files/c.blend", "exports": []}}))
     steps.run("a shot of understudy batch", "--background", "--python-exit-code", "1", "--python", script, "--", "shot", "task.json",
               words='@understudy {"ended": true', files=("c.blend",))
 

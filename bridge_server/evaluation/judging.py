@@ -15,7 +15,17 @@ from bridge_server.motion.tokenizer import DOWN_RATE, Tokenizer
 from .evaluator import local_joints
 from .evaluator_training import TrainedEvaluator
 from .items import Body, Item, carried
-from .metrics import POOL, code_perplexity, code_usage, diversity, frechet_distance, frechet_distance_unbiased, mm_distance, mpjpe, r_precision
+from .metrics import (
+    POOL,
+    code_perplexity,
+    code_usage,
+    diversity,
+    frechet_distance,
+    frechet_distance_unbiased,
+    mm_distance,
+    mpjpe,
+    r_precision,
+)
 from .physics import Tally, tally
 
 __all__ = ["Judge", "Row", "reconstruct"]

@@ -119,7 +119,8 @@ def _infinite(report: dict[str, Any]) -> str:
     ratios = ", ".join(f"`{n}` {found['other']['fid_infinite_ratio_to_baseline']:.3f}" for n, found in report["sets"].items())
     rows = report["reference"]
     right = rows["training clip, right caption"]["mean"]["fid_infinite"] / max(rows["random training clip"]["mean"]["fid_infinite"], 1e-9)
-    return f"Without that part (FID∞) the ratio to random training clips is {ratios}; for training clips with the right caption {right:.3f}."
+    return (f"Without that part (FID∞) the ratio to random training clips is {ratios}; for training clips with the right caption "
+            f"{right:.3f}.")
 
 
 def _by_set(report: dict[str, Any]) -> str:

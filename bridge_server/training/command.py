@@ -22,7 +22,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("--minutes", type=float, help="time limit of each stage instead of the recipe's")
     parser.add_argument("--stage", type=int, choices=[1, 2], default=1, dest="video_stage",
                         help="of the film model ('video'): 1 pose to pictures, 2 the face")
-    parser.add_argument("--weights", type=Path, metavar="FOLDER", help="of the film model ('video'): Stable Video Diffusion XT and MimicMotion")
+    parser.add_argument("--weights", type=Path, metavar="FOLDER",
+                        help="of the film model ('video'): Stable Video Diffusion XT and MimicMotion")
     parser.set_defaults(run=run)
 
 

@@ -76,7 +76,8 @@ class WanAnimate2Renderer:
             "wan-animate-2", "photoreal, by Wan-Animate-2 from a film of the performing character",
             "Needs a film of the performing character (--driving), diffusers 0.42 (pip install 'understudy[video]'), "
             "Wan2.2-Animate-2-14B, and a GPU with 96 GB, or 80 GB with offload; docs/film.md tells where to get it.", not why, why,
-            "code Apache-2.0; weights: see their model card", cost=Cost(memory_gb=43, memory_gb_per_megapixel=76), device="cuda", takes_driving=True)
+            "code Apache-2.0; weights: see their model card", cost=Cost(memory_gb=43, memory_gb_per_megapixel=76),
+            device="cuda", takes_driving=True)
 
     def key(self) -> str:
         """Changes with every option that changes a picture."""
