@@ -78,7 +78,8 @@ def texts(tree: ast.Module) -> Iterator[tuple[int, str]]:
             names = [t.id for t in targets if isinstance(t, ast.Name)]
             if node.value is None:
                 continue
-            if any(n in LABELS or n in VARIABLES for n in names) or (any(n.isupper() for n in names) and isinstance(node.value, ast.Constant)):
+            spoken = any(n in LABELS or n in VARIABLES for n in names)
+            if spoken or (any(n.isupper() for n in names) and isinstance(node.value, ast.Constant)):
                 found.append((node.lineno, node.value))
             if any(n.strip("_").isupper() for n in names):
                 if isinstance(node.value, ast.Dict) and all(isinstance(v, ast.Constant) for v in node.value.values):
