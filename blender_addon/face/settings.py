@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What is saved of a character's face, and where it hangs in the file."""
 
+from typing import Any
+
 import bpy
 from bpy.props import CollectionProperty, IntProperty, PointerProperty, StringProperty
 
@@ -23,18 +25,22 @@ class FaceData(bpy.types.PropertyGroup):
     shape_index: IntProperty(name="Active Shape", options={"HIDDEN"})
 
 
+_OWNERS: tuple[tuple[Any, str, Any], ...] = (
+    (bpy.types.Object, "understudy_face", FaceData), (bpy.types.Armature, "understudy_face", FaceActing),
+    (bpy.types.WindowManager, "understudy_words", WordsWindow),
+)
+
+
 def add_pointers() -> None:
     """Hang the properties onto Blender's types; those that can be keyed onto the armature's data."""
-    bpy.types.Object.understudy_face = PointerProperty(type=FaceData)
-    bpy.types.Armature.understudy_face = PointerProperty(type=FaceActing)
-    bpy.types.WindowManager.understudy_words = PointerProperty(type=WordsWindow)
+    for owner, name, settings in _OWNERS:
+        setattr(owner, name, PointerProperty(type=settings))
 
 
 def remove_pointers() -> None:
     """The inverse of :func:`add_pointers`."""
-    del bpy.types.WindowManager.understudy_words
-    del bpy.types.Armature.understudy_face
-    del bpy.types.Object.understudy_face
+    for owner, name, _ in reversed(_OWNERS):
+        delattr(owner, name)
 
 
 CLASSES = (FaceData,)

@@ -119,6 +119,7 @@ class UNDERSTUDY_OT_shapes_save(_OnShapes, bpy.types.Operator, ExportHelper):
     bl_idname = "understudy.shapes_save"
     bl_label = "Save Shape Map"
 
+    filepath: StringProperty(subtype="FILE_PATH")
     filename_ext = shape_presets.SUFFIX
     filter_glob: StringProperty(default="*" + shape_presets.SUFFIX, options={"HIDDEN"})
 
@@ -140,6 +141,7 @@ class UNDERSTUDY_OT_shapes_load(_OnShapes, bpy.types.Operator, ImportHelper):
     bl_label = "Load Shape Map"
     bl_options = {"REGISTER", "UNDO"}
 
+    filepath: StringProperty(subtype="FILE_PATH")
     filename_ext = shape_presets.SUFFIX
     filter_glob: StringProperty(default="*" + shape_presets.SUFFIX, options={"HIDDEN"})
 

@@ -15,7 +15,10 @@ if TYPE_CHECKING:
     from ..shared.motion import Motion
     from ..shared.speech import Word
 
-__all__ = ["CLASSES", "WordItem", "after_take", "as_speech", "fill", "lane_mark", "lane_words", "lay", "selected", "shortest", "stale_range", "take_start"]
+__all__ = [
+    "CLASSES", "WordItem", "after_take", "as_speech", "fill", "lane_mark", "lane_words", "lay", "selected", "shortest", "stale_range",
+    "take_start",
+]
 
 NO_WORDS = "There are no words yet: press Find Words, or Perform"
 
@@ -282,8 +285,8 @@ class UNDERSTUDY_OT_words(_OnWords, bpy.types.Operator):
         if self.here_only:
             from . import lane
 
-            lane = lane.lane_of(context)
-            if lane is None or not lane.contains(event.mouse_region_y):
+            shown = lane.lane_of(context)
+            if shown is None or not shown.contains(event.mouse_region_y):
                 return {"PASS_THROUGH"}
         return self.execute(context)
 
