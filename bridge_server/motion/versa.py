@@ -48,6 +48,8 @@ _SLOWEST: Final = 0.25
 _TRIES: Final = 4
 _NEXT_TRY: Final = 7919
 """Ways drawn between two poses, and what their seeds differ by."""
+_EASE: Final = 15
+"""Frames over which keeping time with the speech sets in."""
 _SIZES: Final = (Size(), Size(together=False), Size(36, 12, False), Size(24, 8, False))
 """What is worked on at once: at first, and after each time that memory ran out."""
 _FRAME_BYTES: Final = 24_000
@@ -203,7 +205,7 @@ class VersaGenerator:
         layers = self._fine_layers(performed, options, frames, report)
         net = self.networks
         assembler = Assembler(net.tokenizer, rate, frames, directions, layers, request.seed, request.amplitude, request.energy,
-                              _rhythm(rows, made.spoken, frames))
+                              _rhythm(rows, made.spoken, frames) if request.keep_time else None)
 
         def tick(fraction: float) -> None:
             report("body", _STAGES["parts"] + fraction * (_STAGES["body"] - _STAGES["parts"]))
