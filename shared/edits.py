@@ -137,7 +137,7 @@ class Edit:
         at, where = np.unique(np.rint(times * self.base.fps).astype(np.int64), return_inverse=True)
         held = np.zeros((len(at), JOINT_COUNT), bool)
         for part in np.unique(parts):
-            held[np.ix_(np.unique(where[parts == part]), list(PART_JOINTS[str(part)]))] = True
+            held[np.ix_(np.unique(where[parts == part]), np.array(PART_JOINTS[str(part)]))] = True
         return {part: at[held[:, list(PART_JOINTS[part])].all(1)] for part in {r.part for r in self.ranges}}
 
     def to_parts(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:

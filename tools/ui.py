@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """``make ui``: a real Blender with a window, the built add-on in it, a performance through a real bridge, pictures of it.
 
-Blender 4.3 comes from Debian trixie (5.2 LTS from sid) in a folder of its own and runs under a virtual display. Where that cannot be, the reason is
-said and nothing fails. The pictures go to ``docs/pictures``.
+Blender 4.3 comes from Debian trixie (5.2 LTS from sid) in a folder of its own and runs under a virtual display. Where that cannot be, the
+reason is said and nothing fails. The pictures go to ``docs/pictures``.
 """
 
 from __future__ import annotations

@@ -143,7 +143,8 @@ class _Child:
         self._reader.join(timeout=0.5)
         how = f"signal {-code}" if code < 0 else f"exit code {code}"
         words = next((w for w in reversed(self.last_words) if w.strip()), "")
-        return UnderstudyError("worker_died", f"The generator {self.spec.name} ended unexpectedly ({how}{f'; it said: {words[:300]}' if words else ''}).",
+        return UnderstudyError("worker_died", f"The generator {self.spec.name} ended unexpectedly "
+                               f"({how}{f'; it said: {words[:300]}' if words else ''}).",
                                "Perform again, which starts it anew; if that does not help, look at the bridge's log.")
 
     def end(self, seconds: float = _STOP_SECONDS) -> None:
@@ -189,7 +190,8 @@ class ProcessGenerator:
             return self._children[0]
         self.close()
         if why := self.spec.why_not():
-            raise UnderstudyError("unsupported", f"The generator {self.spec.name} cannot be started: {why}.", self.spec.needs or "Correct its file.")
+            raise UnderstudyError("unsupported", f"The generator {self.spec.name} cannot be started: {why}.",
+                                  self.spec.needs or "Correct its file.")
         child = _Child(self.spec, self._weights, self._device)
         self._children.append(child)
         deadline = time.monotonic() + self.spec.start_seconds

@@ -103,12 +103,14 @@ def read_spec(path: str | Path) -> ProcessSpec:
     try:
         data = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
     except ValueError as error:
-        raise UnderstudyError("file_invalid", f"{path.name} is not valid {path.suffix[1:].upper()} ({error}).", "Correct the file.") from error
+        raise UnderstudyError("file_invalid", f"{path.name} is not valid {path.suffix[1:].upper()} ({error}).",
+                              "Correct the file.") from error
     found = problem(data, _SCHEMA, path.name)
     if found is None and not all(isinstance(v, str) for v in data.get("environment", {}).values()):
         found = "every variable of environment must be a string"
     if found:
-        raise UnderstudyError("file_invalid", f"The generator cannot be started: {found}.", "Correct the file; docs/generators.md shows one.")
+        raise UnderstudyError("file_invalid", f"The generator cannot be started: {found}.",
+                              "Correct the file; docs/generators.md shows one.")
     folder = (path.parent / data.get("folder", ".")).resolve()
     python = data.get("python", "")
     if python and (os.sep in python or "/" in python):

@@ -182,11 +182,13 @@ rate = 1e-3
     assert generator.networks.audio is not None and generator.networks.audio.config.audio_width == WIDTH + 2
 
     def perform(audio: Audio) -> Motion:
-        return generator.perform(MotionRequest(directions=[Direction(0, 1, "walks")], face=False, audio_guidance=20), audio, lambda *_: None)
+        request = MotionRequest(directions=[Direction(0, 1, "walks")], face=False, audio_guidance=20)
+        return generator.perform(request, audio, lambda *_: None)
 
     motion = perform(Audio(talk(3.0)))
     assert len(motion) == 90 and np.isfinite(motion.rotations).all()
-    assert not np.array_equal(motion.rotations, perform(Audio(np.random.default_rng(0).normal(0, 0.2, 48_000).astype(np.float32) * (talk(3.0) != 0))).rotations)
+    noise = np.random.default_rng(0).normal(0, 0.2, 48_000).astype(np.float32) * (talk(3.0) != 0)
+    assert not np.array_equal(motion.rotations, perform(Audio(noise)).rotations)
 
     # other encoders than those of the training are refused, not used in silence
     monkeypatch.setenv("UNDERSTUDY_ENCODERS", str(tmp_path / "other"))

@@ -43,7 +43,8 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]
 def clips(tmp_path: Path) -> Path:
     folder = tmp_path / "clips"
     folder.mkdir()
-    for name, caption, joint, speed in (("a", "a person walks forward", "left_hip", 1.0), ("b", "someone is waving a hand", "right_elbow", 0.0),
+    for name, caption, joint, speed in (("a", "a person walks forward", "left_hip", 1.0),
+                                        ("b", "someone is waving a hand", "right_elbow", 0.0),
                                         ("idle", "", "spine1", 0.0)):
         motion = Motion.rest(45, 30.0)
         motion.rotations[:, JOINT_INDEX[joint]] = rot.axis_angle_to_quat(np.outer(np.sin(np.arange(45) / 5), [0.5, 0, 0]))

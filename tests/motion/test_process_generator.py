@@ -189,7 +189,8 @@ def test_a_cancel_stops_it_and_one_that_does_not_listen_is_ended(moody: Path, mo
 
 
 def test_what_goes_wrong_while_loading_is_said(moody: Path) -> None:
-    for weights, words, code in (("none", "no weights named none", "weights_missing"), ("crash", "RuntimeError: no such device", "internal"),
+    for weights, words, code in (("none", "no weights named none", "weights_missing"),
+                                 ("crash", "RuntimeError: no such device", "internal"),
                                  ("die", "exit code 7; it said: the native library is not there", "worker_died")):
         with pytest.raises(UnderstudyError, match=words) as found:
             start(moody, weights)

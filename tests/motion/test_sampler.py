@@ -11,10 +11,13 @@ from shared.errors import UnderstudyError
 from . import nets
 
 
-def draw(tokens: int, seed: int = 0, seeds: np.ndarray | None = None, audio: bool = False, size: Size = Size(), **rest: object) -> torch.Tensor:
+def draw(
+    tokens: int, seed: int = 0, seeds: np.ndarray | None = None, audio: bool = False, size: Size = Size(), **rest: object
+) -> torch.Tensor:
     return sample(
         nets.text_branch(), nets.audio_branch() if audio else None, nets.residual_branch(), nets.tokenizer(), nets.conditions(tokens),
-        np.ones((tokens, 2), np.float32), np.full((tokens, 2), -1) if seeds is None else seeds, SampleOptions(seed=seed, steps=4, top=16, size=size),
+        np.ones((tokens, 2), np.float32), np.full((tokens, 2), -1) if seeds is None else seeds,
+        SampleOptions(seed=seed, steps=4, top=16, size=size),
         speech=Speech(torch.randn(1, 8 * tokens, 42, generator=torch.Generator().manual_seed(5)), torch.ones(tokens, dtype=torch.bool),
                       nets.conditions(tokens, 1), torch.arange(tokens) % 2 == 0) if audio else None, **rest)  # type: ignore[arg-type]
 

@@ -103,8 +103,8 @@ def _pole(plan: Plan, pose: Pose, own: int, slot: str) -> np.ndarray | None:
     if plan.rig.names[own] in plan.carried:
         # Blender's solver holds the side of the upper bone's own X axis against the pole
         side_rest = rot.rotate(plan.body.rest[plan.driven[bones[0]]], np.array([1.0, 0.0, 0.0]))
-        side = rot.rotate(pose.rotations[:, bones[0]], np.broadcast_to([1.0, 0.0, 0.0], root.shape))
-        turn = rot.mul(_frame(axis, side), rot.conjugate(_frame(axis_rest, side_rest)))
+        across = rot.rotate(pose.rotations[:, bones[0]], np.broadcast_to([1.0, 0.0, 0.0], root.shape))
+        turn = rot.mul(_frame(axis, across), rot.conjugate(_frame(axis_rest, side_rest)))
         return np.asarray(root + rot.rotate(turn, np.broadcast_to(away, root.shape)))
     bend_rest = np.cross(at_rest[1] - at_rest[0], at_rest[2] - at_rest[1])
     length = float(np.linalg.norm(axis_rest))

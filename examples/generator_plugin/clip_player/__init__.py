@@ -81,7 +81,8 @@ class ClipPlayer:
 
     def describe(self) -> dict[str, Any]:
         """What ``welcome`` and every take say of it."""
-        return {"name": "clip_player", "weights": self.folder.name, "licence": "that of the clips", "non_commercial": False, "device": "cpu"}
+        return {"name": "clip_player", "weights": self.folder.name, "licence": "that of the clips",
+                "non_commercial": False, "device": "cpu"}
 
     def perform(self, request: MotionRequest, audio: Audio | None, report: Report, chunk: Chunk | None = None) -> Motion:
         """One clip after the other, each where its direction is."""
