@@ -92,7 +92,7 @@ def measure() -> list[Result]:
             since = time.perf_counter()
             client.perform(request(LONG), seconds=3600)
             long = time.perf_counter() - since
-    print(f"  memory of bridge and worker: {peak.before:.2f} GB before, {short_peak.most:.2f} GB at most with 10 s, {peak.most:.2f} GB at most "
-          f"with 600 s: {(peak.most - short_peak.most) * 1e3:.0f} MB more")
+    print(f"  memory of bridge and worker: {peak.before:.2f} GB before, {short_peak.most:.2f} GB at most with 10 s, "
+          f"{peak.most:.2f} GB at most with 600 s: {(peak.most - short_peak.most) * 1e3:.0f} MB more")
     return [Result.of("generate_10s_cpu_realtime_factor", SHORT / ten, "x", 8.0), Result.of("first_chunk_seconds", chunk, "s", 1.5),
             Result.of("generate_600s_vs_10s_ratio", long / ten, "x", 65.0)]

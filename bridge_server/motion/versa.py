@@ -225,7 +225,9 @@ class VersaGenerator:
 
         sample(
             net.text, net.audio if given is not None else None, net.residual, net.tokenizer, made.conditions, made.strength,
-            made.seeds, options, tick=tick, known=None if base is None else known_tokens(net.tokenizer, base.motion, base.ranges, tokens, base.locks),
+            made.seeds, options, tick=tick,
+            known=None if base is None else known_tokens(net.tokenizer, base.motion,
+                    base.ranges, tokens, base.locks),
             speech=None if rows is None or given is None else Speech(
                 torch.from_numpy(rows)[None], torch.from_numpy(given), made.speech, torch.from_numpy(made.spoken)),
             window_done=window_done,

@@ -53,7 +53,8 @@ def test_one_book_performs_edits_and_leads_between_poses(single: versa.VersaGene
 
 def test_a_faster_tempo_moves_faster_in_the_same_time(generator: versa.VersaGenerator) -> None:  # noqa: F811
     def speed(tempo: float) -> float:
-        m = generator.perform(MotionRequest(duration=6.0, seed=2, tempo=tempo, directions=[Direction(0, 6, "walks")], face=False), None, quiet)
+        m = generator.perform(MotionRequest(duration=6.0, seed=2, tempo=tempo, directions=[Direction(0, 6, "walks")],
+                face=False), None, quiet)
         assert len(m) == 180
         return float(rot.angle_between(m.rotations[1:, :22], m.rotations[:-1, :22]).mean())
 
@@ -67,5 +68,6 @@ def test_each_fine_part_moves_alone(generator: versa.VersaGenerator, part: str) 
     def perform(*strips: Direction) -> np.ndarray:
         return generator.perform(MotionRequest(directions=list(strips), seed=1, face=False), None, quiet).rotations
 
-    moved = {j for j in range(22) if (rot.angle_between(perform(walk, Direction(0.5, 1.8, "points", part)), perform(walk)) > 1e-4).any(0)[j]}
+    moved = {j for j in range(22) if (rot.angle_between(perform(walk, Direction(0.5, 1.8, "points", part)),
+            perform(walk)) > 1e-4).any(0)[j]}
     assert moved and moved <= set(PART_JOINTS[part])
