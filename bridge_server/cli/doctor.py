@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+import hashlib
 import importlib
 import importlib.metadata
 import importlib.util
@@ -179,8 +180,13 @@ def _weights() -> Iterator[Finding]:
             "weights", GOOD, f"{folder.name} {card.get('version', '')}: licence {card.get('licence')}{terms}; {folder}"
         )
         for name, digest in card["files"].items():
-            size = (folder / name).stat().st_size / 2**20
-            yield Finding("weights", GOOD, f"  {name} {size:.1f} MB sha256 {digest}")
+            content = (folder / name).read_bytes()
+            found = hashlib.sha256(content).hexdigest()
+            text = f"  {name} {len(content) / 2**20:.1f} MB sha256 {found}"
+            if found == digest:
+                yield Finding("weights", GOOD, text)
+            else:
+                yield Finding("weights", BAD, f"{text}, not {digest} as its card says", "Fetch the weights again.")
         if encoder := card.get("text_encoder"):
             encoders[encoder["name"], encoder["sha256"]] = folder
         if (audio := card.get("audio_encoder", {"name": "mel"}))["name"] != "mel":
