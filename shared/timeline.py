@@ -81,7 +81,7 @@ def check(directions: Iterable[Direction], duration: float | None = None) -> lis
             raise _invalid(f"{name} starts before the performance does.", "Move the strip to a later start.")
         if d.end <= d.start:
             raise _invalid(f"{name} ends at {_clock(max(d.end, 0.0))}, not after its start.", _FIX_TIMES)
-        if d.end - d.start < MIN_SECONDS:
+        if d.end - d.start < MIN_SECONDS - 1e-6:
             raise _invalid(f"{name} lasts only {d.end - d.start:.2f} s.", f"Make it at least {MIN_SECONDS} s long.")
         if duration is not None and d.start >= duration:
             raise _invalid(f"{name} starts after the performance ends at {_clock(duration)}.",

@@ -263,6 +263,9 @@ def remove_keys() -> None:
     """The inverse of :func:`add_keys`."""
     for keymap, item in _keys:
         keymap.keymap_items.remove(item)
+    # the key map may be shared with another add-on
+    if _keys and not _keys[0][0].keymap_items:
+        bpy.context.window_manager.keyconfigs.addon.keymaps.remove(_keys[0][0])
     _keys.clear()
 
 

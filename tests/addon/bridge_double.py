@@ -98,12 +98,17 @@ def edited(request: MotionRequest) -> Motion:
             rotations[inside, joint] = rot.mul(turn, rotations[inside, joint])
         if part == "full":
             translation[inside, 1] += 0.1 * ramp
+    performed = np.zeros(count, bool)
+    for start, end, _ in ranges:
+        performed[round(start * request.fps):round(end * request.fps)] = True
     for f in locked:
         # like the real one it leads to the locked poses and away from them
         weight = np.clip(1 - np.abs(np.arange(count) - f) / (0.5 * base.fps), 0, 1)
         weight = weight * weight * (3 - 2 * weight)
         rotations = rot.slerp(rotations, np.broadcast_to(base.rotations[f], rotations.shape), weight[:, None])
         translation = translation + weight[:, None] * (base.translation[f] - translation[f])
+    # and leaves what is outside alone
+    rotations[~performed], translation[~performed] = base.rotations[~performed], base.translation[~performed]
     changed = replace(base, rotations=rotations, translation=translation)
     changed.metadata = {"seed": request.seed, "model": "double"}
     return changed
