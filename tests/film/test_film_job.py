@@ -117,7 +117,8 @@ def test_looking_at_a_photograph(bridge: RunningBridge, photo_path: Path, tmp_pa
 
 
 def test_cancel_and_continue(bridge: RunningBridge, performance: Motion, photo_path: Path) -> None:
-    long = performance.take(np.arange(100) % 10)
+    # long enough that it cannot be done before it is cancelled
+    long = performance.take(np.arange(400) % 10)
     order = order_of(long, photo_path, width=256, height=256)
     client = bridge.client()
     message = order.to_message()
@@ -136,7 +137,7 @@ def test_cancel_and_continue(bridge: RunningBridge, performance: Motion, photo_p
     kept = bridge.state_dir / "films"
     wait_for(lambda: list(kept.glob("*/film.mp4.parts/segment*.mp4")), "a segment is kept")
     film, heard = run(bridge, order)
-    assert isinstance(film, Film) and film.frames == 100
+    assert isinstance(film, Film) and film.frames == 400
     first = min(m.body["first_frame"] for m in heard if m.type == "chunk")
     assert first >= 40, "what had been drawn is not drawn again"
     assert not list(kept.iterdir())
