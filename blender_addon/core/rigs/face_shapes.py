@@ -8,6 +8,7 @@ through the regularised inverse of what each viseme looks like.
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -88,7 +89,10 @@ def _table(face_set: FaceSet) -> tuple[dict[str, dict[str, float]], dict[str, st
     return shapes, visemes
 
 
-_TABLES: Final = {face_set.key: _table(face_set) for face_set in FACE_SETS}
+@functools.cache
+def _tables() -> dict[str, tuple[dict[str, dict[str, float]], dict[str, str]]]:
+    """All sets' tables by key, made when a face is first looked at: an add-on must start fast."""
+    return {face_set.key: _table(face_set) for face_set in FACE_SETS}
 
 
 @dataclass(frozen=True)
@@ -180,7 +184,7 @@ def _regions(drivers: Mapping[str, Mapping[str, float]], visemes: Mapping[str, s
 
 
 def _match(face_set: FaceSet, names: list[str]) -> tuple[dict[str, dict[str, float]], dict[str, str]]:
-    shapes, visemes = _TABLES[face_set.key]
+    shapes, visemes = _tables()[face_set.key]
     drivers: dict[str, dict[str, float]] = {}
     shown: dict[str, str] = {}
     taken: set[tuple[tuple[str, float], ...]] = set()
