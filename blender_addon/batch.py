@@ -18,7 +18,6 @@ __all__ = ["Progress", "perform_blocking", "print_progress", "wait_for"]
 Progress = Callable[[str, float, float | None], None]
 """Called with (stage, fraction in [0, 1], seconds left or None) whenever one of them changes."""
 
-STEP_SECONDS = 0.1
 
 
 def print_progress(stage: str, fraction: float, eta: float | None) -> None:
@@ -47,20 +46,7 @@ def wait_for(job: "Job", progress: Progress | None = None) -> bpy.types.Action:
     assert isinstance(owner, jobs.Performance)
     if progress is not None:
         owner.applying = lambda: progress("writing keys", 0.0, None)
-    shown: tuple[str, float] = ("", -1.0)
-    try:
-        while not owner.ended:
-            session.pump(STEP_SECONDS)
-            now = (job.stage, round(job.fraction, 2))
-            if progress is not None and now != shown and job.open:
-                shown = now
-                progress(job.stage, job.fraction, job.eta)
-    except KeyboardInterrupt:
-        session.cancel(job)
-        session.pump(STEP_SECONDS)
-        raise
-    if job.error is not None:
-        raise job.error
+    session.wait_for(job, progress)
     if progress is not None:
         progress("done", 1.0, 0.0)
     action = owner.action()

@@ -11,6 +11,7 @@ from bpy_extras.io_utils import ExportHelper, ImportHelper
 
 from . import cast
 from .shared.errors import UnderstudyError
+from .sidebar import OfCharacter
 
 if TYPE_CHECKING:
     from .core.rigs.mapping import Mapping
@@ -238,20 +239,11 @@ class UNDERSTUDY_OT_bone_map_import(cast.OnCharacter, bpy.types.Operator, Import
         return {"FINISHED"}
 
 
-class UNDERSTUDY_PT_bone_map(bpy.types.Panel):
+class UNDERSTUDY_PT_bone_map(OfCharacter, bpy.types.Panel):
     """Part of the body and bone, line by line, and why a bone is left out."""
 
     bl_label = "Bone Map"
-    bl_space_type = "VIEW_3D"
-    bl_region_type = "UI"
-    bl_category = "Understudy"
-    bl_parent_id = "UNDERSTUDY_PT_main"
     bl_options = {"DEFAULT_CLOSED"}
-
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        """Shown once there is a character."""
-        return cast.active(context) is not None
 
     def draw(self, context: bpy.types.Context) -> None:
         """The lines, then the sentences."""

@@ -9,6 +9,7 @@ import bpy
 from . import cast, compat, connection, directions, exports, performance, session, speech, translations
 from .bone_map import UNDERSTUDY_PT_bone_map
 from .face import hearing
+from .sidebar import OfCharacter, Sidebar
 
 __all__ = ["CLASSES"]
 
@@ -29,22 +30,7 @@ def _notice(layout: Any, context: bpy.types.Context, uid: int) -> None:
         box.label(text=text, icon="TEXT" if line == 0 else "BLANK1", translate=False)
 
 
-class _Sidebar:
-    bl_space_type = "VIEW_3D"
-    bl_region_type = "UI"
-    bl_category = "Understudy"
-
-
-class _OfCharacter(_Sidebar):
-    bl_parent_id = "UNDERSTUDY_PT_main"
-
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        """Shown once there is a character."""
-        return cast.active(context) is not None
-
-
-class UNDERSTUDY_PT_main(_Sidebar, bpy.types.Panel):
+class UNDERSTUDY_PT_main(Sidebar, bpy.types.Panel):
     """Bridge and character."""
 
     bl_label = "Understudy"
@@ -59,7 +45,7 @@ class UNDERSTUDY_PT_main(_Sidebar, bpy.types.Panel):
             _notice(self.layout, context, compat.session_uid(character))
 
 
-class UNDERSTUDY_PT_speech(_OfCharacter, bpy.types.Panel):
+class UNDERSTUDY_PT_speech(OfCharacter, bpy.types.Panel):
     """The sound."""
 
     bl_label = "Speech"
@@ -72,7 +58,7 @@ class UNDERSTUDY_PT_speech(_OfCharacter, bpy.types.Panel):
             hearing.draw_transcript(self.layout, context, character)
 
 
-class UNDERSTUDY_PT_directions(_OfCharacter, bpy.types.Panel):
+class UNDERSTUDY_PT_directions(OfCharacter, bpy.types.Panel):
     """The strips as a list."""
 
     bl_label = "Directions"
@@ -84,7 +70,7 @@ class UNDERSTUDY_PT_directions(_OfCharacter, bpy.types.Panel):
         hearing.draw_suggestion(self.layout, context, character)
 
 
-class UNDERSTUDY_PT_performance(_OfCharacter, bpy.types.Panel):
+class UNDERSTUDY_PT_performance(OfCharacter, bpy.types.Panel):
     """Perform, progress, takes."""
 
     bl_label = "Performance"
@@ -94,7 +80,7 @@ class UNDERSTUDY_PT_performance(_OfCharacter, bpy.types.Panel):
         performance.draw(self.layout, context, cast.active(context))
 
 
-class UNDERSTUDY_PT_export(_OfCharacter, bpy.types.Panel):
+class UNDERSTUDY_PT_export(OfCharacter, bpy.types.Panel):
     """Files."""
 
     bl_label = "Import and Export"

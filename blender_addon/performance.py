@@ -7,16 +7,16 @@ import bpy
 
 from . import cast, compat, session, takes, translations
 from .shared.errors import UnderstudyError
+from .sidebar import Staying
 
 __all__ = ["CLASSES", "Performing", "draw", "reason_not_to_perform"]
 
 
-class Performing:
+class Performing(Staying):
     """Mix-in for operators that begin a job: wait in the background, stay and hear Esc with a window."""
 
     bl_options = {"REGISTER"}
     _job_id = ""
-    _timer: Any = None
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
@@ -52,15 +52,6 @@ class Performing:
             return cast.refuse(self, character, error)  # type: ignore[arg-type]
         return {"FINISHED"}
 
-    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
-        """Like execute, and stay to hear Esc and to report the end."""
-        done = self.execute(context)
-        if bpy.app.background or done != {"FINISHED"}:
-            return done
-        self._timer = context.window_manager.event_timer_add(0.2, window=context.window)
-        context.window_manager.modal_handler_add(self)
-        return {"RUNNING_MODAL"}
-
     def modal(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
         """Esc cancels; everything else is left to Blender."""
         job = session.desk().jobs.get(self._job_id)
@@ -77,19 +68,12 @@ class Performing:
                 self.report({"ERROR"}, str(error))  # type: ignore[attr-defined]
                 return {"CANCELLED"}
             return {"FINISHED"}
-        # while something plays, Esc belongs to the playback
-        if event.type == "ESC" and event.value == "PRESS" and not context.screen.is_animation_playing:
+        if self.given_up(context, event):
             session.cancel(job)
             self.cancel(context)
             self.report({"INFO"}, "The performance was cancelled")  # type: ignore[attr-defined]
             return {"CANCELLED"}
         return {"PASS_THROUGH"}
-
-    def cancel(self, context: bpy.types.Context) -> None:
-        """Blender ends the operator, as when a file is loaded."""
-        if self._timer is not None:
-            context.window_manager.event_timer_remove(self._timer)
-            self._timer = None
 
 
 class UNDERSTUDY_OT_perform(Performing, bpy.types.Operator):

@@ -11,6 +11,7 @@ calls it in the background, where timers never fire.
 import logging
 import os
 import shlex
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -28,12 +29,14 @@ if TYPE_CHECKING:
     from .shared.state import BridgeRecord
 
 __all__ = ["Owner", "cancel", "desk", "finishing", "job_of", "key", "notices", "open_jobs", "pump", "shutdown", "source_root",
-           "tell", "trial"]
+           "tell", "trial", "wait_for"]
 
 _log = logging.getLogger("understudy.session")
 
 BUSY_SECONDS = 0.05
 IDLE_SECONDS = 0.5
+STEP_SECONDS = 0.1
+"""How long a loop without events waits for the next thing to happen."""
 
 notices: dict[int, UnderstudyError] = {}
 """The last failure per character, by session uid, until the next attempt; 0 for what concerns no character."""
@@ -156,6 +159,29 @@ def tell(character: Any, error: UnderstudyError | None) -> None:
         notices.pop(uid, None)
     else:
         notices[uid] = error
+
+
+def wait_for(job: "Job", progress: Callable[[str, float, float | None], None] | None = None) -> None:
+    """Without an event loop: wait until the job's owner, which has ``ended``, is done with it; Ctrl-C gives the job up.
+
+    :param progress: called with stage, fraction and seconds left whenever they change.
+    :raises UnderstudyError: what went wrong.
+    """
+    owner: Any = job.owner
+    shown = ("", -1.0)
+    try:
+        while not owner.ended:
+            pump(STEP_SECONDS)
+            now = (job.stage, round(job.fraction, 2))
+            if progress is not None and now != shown and job.open:
+                shown = now
+                progress(job.stage, job.fraction, job.eta)
+    except KeyboardInterrupt:
+        cancel(job)
+        pump(STEP_SECONDS)
+        raise
+    if job.error is not None:
+        raise job.error
 
 
 def pump(wait: float = 0.0) -> None:

@@ -10,6 +10,7 @@ import bpy
 from bpy.props import BoolProperty
 
 from .. import cast, overlay
+from ..overlay_mouse import OverStrips
 from . import words
 
 if TYPE_CHECKING:
@@ -117,14 +118,7 @@ def _over(context: bpy.types.Context, event: bpy.types.Event) -> Any:
     return lane, lane.at(event.mouse_region_x, event.mouse_region_y) if lane is not None else None
 
 
-class _OverWords:
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        """Whether words are shown in this editor."""
-        return overlay.visible(context) and cast.active(context) is not None
-
-
-class UNDERSTUDY_OT_word_drag(_OverWords, bpy.types.Operator):
+class UNDERSTUDY_OT_word_drag(OverStrips, bpy.types.Operator):
     """Select a word, move it, or drag one of its edges (Ctrl: without its neighbour)"""
 
     bl_idname = "understudy.word_drag"
@@ -175,7 +169,7 @@ class UNDERSTUDY_OT_word_drag(_OverWords, bpy.types.Operator):
         return {"RUNNING_MODAL"}
 
 
-class UNDERSTUDY_OT_word_open(_OverWords, bpy.types.Operator):
+class UNDERSTUDY_OT_word_open(OverStrips, bpy.types.Operator):
     """Replace the word under the mouse, or give it other times"""
 
     bl_idname = "understudy.word_open"
@@ -208,7 +202,7 @@ class UNDERSTUDY_MT_word(bpy.types.Menu):
         layout.operator("understudy.perform_words", icon="FILE_REFRESH")
 
 
-class UNDERSTUDY_OT_word_menu(_OverWords, bpy.types.Operator):
+class UNDERSTUDY_OT_word_menu(OverStrips, bpy.types.Operator):
     """Open the menu of the word under the mouse"""
 
     bl_idname = "understudy.word_menu"

@@ -6,27 +6,16 @@ from typing import Any
 import bpy
 
 from .. import cast
+from ..sidebar import OfCharacter
 from . import again
 
 __all__ = ["CLASSES"]
 
 
-class _OfCharacter:
-    bl_space_type = "VIEW_3D"
-    bl_region_type = "UI"
-    bl_category = "Understudy"
-    bl_parent_id = "UNDERSTUDY_PT_main"
-    bl_options = {"DEFAULT_CLOSED"}
-
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        """Shown once there is a character."""
-        return cast.active(context) is not None
-
-
-class UNDERSTUDY_PT_words(_OfCharacter, bpy.types.Panel):
+class UNDERSTUDY_PT_words(OfCharacter, bpy.types.Panel):
     """What is said, as a list."""
 
+    bl_options = {"DEFAULT_CLOSED"}
     bl_label = "Words"
 
     def draw(self, context: bpy.types.Context) -> None:
@@ -34,9 +23,10 @@ class UNDERSTUDY_PT_words(_OfCharacter, bpy.types.Panel):
         again.draw_words(self.layout, context, cast.active(context))
 
 
-class UNDERSTUDY_PT_face(_OfCharacter, bpy.types.Panel):
+class UNDERSTUDY_PT_face(OfCharacter, bpy.types.Panel):
     """Emotion, gaze, strengths, shapes."""
 
+    bl_options = {"DEFAULT_CLOSED"}
     bl_label = "Face"
 
     def draw(self, context: bpy.types.Context) -> None:

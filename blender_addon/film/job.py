@@ -17,11 +17,10 @@ if TYPE_CHECKING:
     from ..core.desk import Job
     from ..shared.films import Film, Look
 
-__all__ = ["Filming", "Looking", "ask_for_renderers", "begin", "job_of", "look", "looking_at", "wait_for"]
+__all__ = ["Filming", "Looking", "ask_for_renderers", "begin", "job_of", "look", "looking_at"]
 
 _log = logging.getLogger("understudy.film")
 
-STEP_SECONDS = 0.1
 
 
 @dataclass
@@ -174,26 +173,6 @@ def look(image: Any) -> "Job":
     job = session.desk().submit(order, Looking(compat.session_uid(image)))
     session.keep_pumping()
     return job
-
-
-def wait_for(job: "Job", progress: Any = None) -> None:
-    """Without a window: wait for the end. :raises UnderstudyError: what went wrong."""
-    owner = job.owner
-    assert isinstance(owner, _Owner)
-    shown = ("", -1.0)
-    try:
-        while not owner.ended:
-            session.pump(STEP_SECONDS)
-            now = (job.stage, round(job.fraction, 2))
-            if progress is not None and now != shown and job.open:
-                shown = now
-                progress(job.stage, job.fraction, job.eta)
-    except KeyboardInterrupt:
-        session.cancel(job)
-        session.pump(STEP_SECONDS)
-        raise
-    if job.error is not None:
-        raise job.error
 
 
 _asked = -1

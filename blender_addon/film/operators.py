@@ -10,6 +10,7 @@ from bpy_extras.io_utils import ImportHelper
 
 from .. import cast, compat, session
 from ..shared.errors import UnderstudyError
+from ..sidebar import Staying
 from . import job as jobs
 from . import order, picture
 from .settings import film_of, picture_of
@@ -138,7 +139,7 @@ class UNDERSTUDY_OT_film_look(_OfPicture, bpy.types.Operator):
         try:
             job = jobs.look(film_of(character).photo)
             if bpy.app.background:
-                jobs.wait_for(job)
+                session.wait_for(job)
         except UnderstudyError as error:
             return cast.refuse(self, character, error)
         return {"FINISHED"}
@@ -180,12 +181,11 @@ class UNDERSTUDY_MT_film_renderer(bpy.types.Menu):
             row.operator("understudy.film_renderer", text=text, icon="NONE" if row.enabled else "ERROR").name = one.name
 
 
-class _Filming(_OfCharacter):
+class _Filming(_OfCharacter, Staying):
     """Begin in the window, wait in the background; with a window stay to hear Esc."""
 
     bl_options = {"REGISTER"}
     _job: Any = None
-    _timer: Any = None
 
     @classmethod
     def reason(cls, context: bpy.types.Context) -> str:
@@ -206,20 +206,11 @@ class _Filming(_OfCharacter):
             self._job = jobs.begin(context, character, self.part(context), manager.progress_update)
             manager.progress_end()
             if bpy.app.background:
-                jobs.wait_for(self._job, print_progress)
+                session.wait_for(self._job, print_progress)
         except UnderstudyError as error:
             manager.progress_end()
             return cast.refuse(self, character, error)  # type: ignore[arg-type]
         return {"FINISHED"}
-
-    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
-        """Like execute, and stay to hear Esc and to report the end."""
-        done = self.execute(context)
-        if bpy.app.background or done != {"FINISHED"}:
-            return done
-        self._timer = context.window_manager.event_timer_add(0.2, window=context.window)
-        context.window_manager.modal_handler_add(self)
-        return {"RUNNING_MODAL"}
 
     def modal(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
         """Esc cancels; everything else is left to Blender."""
@@ -232,18 +223,12 @@ class _Filming(_OfCharacter):
             if job.film is not None:
                 self.report({"INFO"}, f"The film is in {job.owner.path}")  # type: ignore[attr-defined]
             return {"FINISHED"}
-        if event.type == "ESC" and event.value == "PRESS" and not context.screen.is_animation_playing:
+        if self.given_up(context, event):
             session.cancel(job)
             self.cancel(context)
             self.report({"INFO"}, "The film was cancelled; filming again goes on where it was")  # type: ignore[attr-defined]
             return {"CANCELLED"}
         return {"PASS_THROUGH"}
-
-    def cancel(self, context: bpy.types.Context) -> None:
-        """Blender ends the operator, as when a file is loaded."""
-        if self._timer is not None:
-            context.window_manager.event_timer_remove(self._timer)
-            self._timer = None
 
 
 class UNDERSTUDY_OT_film(_Filming, bpy.types.Operator):

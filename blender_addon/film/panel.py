@@ -8,6 +8,7 @@ import bpy
 
 from .. import cast, session
 from ..shared.errors import UnderstudyError
+from ..sidebar import OfCharacter
 from . import job as jobs
 from . import order, picture, preview
 from .settings import film_of, picture_of
@@ -124,20 +125,11 @@ def _main(layout: Any, context: bpy.types.Context, character: Any) -> None:
         row.operator("understudy.export_camera", text="", icon="EXPORT")
 
 
-class UNDERSTUDY_PT_film(bpy.types.Panel):
+class UNDERSTUDY_PT_film(OfCharacter, bpy.types.Panel):
     """From the performance and one picture to a film."""
 
     bl_label = "Film"
-    bl_space_type = "VIEW_3D"
-    bl_region_type = "UI"
-    bl_category = "Understudy"
-    bl_parent_id = "UNDERSTUDY_PT_main"
     bl_options = {"DEFAULT_CLOSED"}
-
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        """Shown once there is a character."""
-        return cast.active(context) is not None
 
     def draw(self, context: bpy.types.Context) -> None:
         """Picture, choices, button."""

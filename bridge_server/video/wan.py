@@ -20,7 +20,7 @@ from bridge_server.video.renderers import Scene
 from bridge_server.video.staging import Stage
 from shared.errors import UnderstudyError
 
-__all__ = ["PROMPT", "Kept", "check_folder", "embed_prompt", "scene_digest", "sized", "steps_reported", "to_uint8", "wan_need"]
+__all__ = ["PROMPT", "Kept", "check_folder", "developed", "embed_prompt", "scene_digest", "sized", "steps_reported", "to_uint8", "wan_need"]
 
 PROMPT: Final = "A person speaks to the camera."
 LIBRARIES: Final = {"transformer": "diffusers", "vae": "diffusers", "text_encoder": "transformers", "image_encoder": "transformers",
@@ -105,6 +105,19 @@ def steps_reported(scheduler: Any, steps: int, report: Report, low: float, high:
 def to_uint8(pictures: Any) -> np.ndarray:
     """(F, H, W, 3) uint8 of pictures in [0, 1]."""
     return (np.clip(np.asarray(pictures, np.float32), 0, 1) * 255).round().astype(np.uint8)
+
+
+def developed(kept: Kept, name: str, ready: Any, key: str, draw: Callable[[], np.ndarray], start: int, stop: int,
+              report: Report) -> Iterator[np.ndarray]:
+    """(H, W, 3) uint8 RGB of frames ``start`` to ``stop``; the whole film is drawn, once, for the first.
+
+    :param ready: what ``prepare()`` left: ``scene``, ``stage`` and ``film``.
+    """
+    if ready.film is None:
+        ready.film = kept.pictures(name, scene_digest(ready.scene, ready.stage, key), draw)
+    for n in range(start, stop):
+        report("developing", 0.95 + 0.05 * n / max(len(ready.film), 1))
+        yield sized(ready.film[n], ready.scene)
 
 
 def sized(picture: np.ndarray, scene: Scene) -> np.ndarray:

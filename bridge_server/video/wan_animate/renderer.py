@@ -123,12 +123,7 @@ class WanAnimateRenderer:
         """(H, W, 3) uint8 RGB; the first call draws the whole film."""
         if self._ready is None:
             raise RuntimeError("prepare() has not been called")
-        r = self._ready
-        if r.film is None:
-            r.film = self._kept.pictures("wan-animate", wan.scene_digest(r.scene, r.stage, self.key()), lambda: self._draw(report))
-        for n in range(start, stop):
-            report("developing", 0.95 + 0.05 * n / max(len(r.film), 1))
-            yield wan.sized(r.film[n], r.scene)
+        yield from wan.developed(self._kept, "wan-animate", self._ready, self.key(), lambda: self._draw(report), start, stop, report)
 
     def face_frames(self, size: int) -> Iterator[np.ndarray]:
         """(size, size, 3) uint8 of the prepared scene's face film."""

@@ -117,12 +117,7 @@ class WanAnimate2Renderer:
         """(H, W, 3) uint8 RGB; the first call draws the whole film."""
         if self._ready is None:
             raise RuntimeError("prepare() has not been called")
-        r = self._ready
-        if r.film is None:
-            r.film = self._kept.pictures("wan-animate-2", wan.scene_digest(r.scene, r.stage, self.key()), lambda: self._draw(report))
-        for n in range(start, stop):
-            report("developing", 0.95 + 0.05 * n / max(len(r.film), 1))
-            yield wan.sized(r.film[n], r.scene)
+        yield from wan.developed(self._kept, "wan-animate-2", self._ready, self.key(), lambda: self._draw(report), start, stop, report)
 
     def _draw(self, report: Report) -> np.ndarray:
         import torch
