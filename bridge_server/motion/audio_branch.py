@@ -35,10 +35,17 @@ class AudioConvolutions(nn.Module):
         )
         self.none = nn.Parameter(torch.zeros(config.width))
 
-    def forward(self, audio: Tensor, given: Tensor) -> Tensor:
-        """:param given: (B, N) bool; False takes the learned "no speech"."""
-        x = self.net(audio.transpose(1, 2)).transpose(1, 2)
-        return torch.where(given[..., None], x, self.none)
+    def forward(self, audio: Tensor, given: Tensor, valid: Tensor | None = None) -> Tensor:
+        """:param given: (B, N) bool; False takes the learned "no speech".
+
+        :param valid: (B, N) bool, False at padding, which then sounds in no row beside it; None: there is none.
+        """
+        x = audio.transpose(1, 2)
+        for part in self.net:
+            if valid is not None and isinstance(part, nn.Conv1d):
+                x = x * valid.repeat_interleave(x.shape[2] // valid.shape[1], 1)[:, None]
+            x = part(x)
+        return torch.where(given[..., None], x.transpose(1, 2), self.none)
 
 
 class AudioBranch(nn.Module):
@@ -63,11 +70,18 @@ class AudioBranch(nn.Module):
         :param given: (B, N) bool, False where there is no speech to follow.
         :param text_layers: outputs (B, N, width) of the text branch's layers.
         """
-        x = self.tokens(tokens) + self.audio(audio, given)
+        return self.hearing(tokens, self.audio(audio, given), text_layers)
+
+    def hearing(self, tokens: Tensor, heard: Tensor, text_layers: list[Tensor], mask: Tensor | None = None) -> Tensor:
+        """The same with what is heard gone through the convolutions already, which it need be only once for all steps of a window.
+
+        :param heard: (B, N, width) of ``audio``. :param mask: as :class:`.layers.Layer` takes it.
+        """
+        x = self.tokens(tokens) + heard
         table = rotary_table(x.shape[1], self.config.width // self.config.heads, x.device)
         last = len(self.layers) - 1
         for index, layer in enumerate(self.layers):
-            x = layer(x, table)
+            x = layer(x, table, mask)
             if self.config.fusion == "layer" or (self.config.fusion == "last" and index == last):
                 x = x + self.gates[index] * text_layers[index]
         out: Tensor = self.heads(x)

@@ -37,11 +37,14 @@ class Layer(nn.Module):
         self.forward_net = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Dropout(dropout), nn.Linear(4 * width, width))
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, x: Tensor, table: tuple[Tensor, Tensor]) -> Tensor:
-        """(B, N, width) to the same shape."""
+    def forward(self, x: Tensor, table: tuple[Tensor, Tensor], mask: Tensor | None = None) -> Tensor:
+        """(B, N, width) to the same shape.
+
+        :param mask: (B, 1, 1, N) bool, False at rows that are padding and not looked at; None: none is.
+        """
         b, n, w = x.shape
         q, k, v = self.qkv(self.norm_attention(x)).view(b, n, 3, self.heads, w // self.heads).permute(2, 0, 3, 1, 4)
-        attended = functional.scaled_dot_product_attention(_turn(q, table), _turn(k, table), v)
+        attended = functional.scaled_dot_product_attention(_turn(q, table), _turn(k, table), v, attn_mask=mask)
         x = x + self.dropout(self.out(attended.transpose(1, 2).reshape(b, n, w)))
         out: Tensor = x + self.dropout(self.forward_net(self.norm_forward(x)))
         return out

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 
 from .conditions import ConditionEmbedding, Conditions
@@ -31,11 +30,16 @@ class ResidualBranch(nn.Module):
 
         :param below: (B, N, G, code_width) sum of the code vectors of levels 0 to ``level - 1``.
         """
+        return self.under(below, level, self.conditions(conditions))
+
+    def under(self, below: Tensor, level: int, asked: Tensor, mask: Tensor | None = None) -> Tensor:
+        """The same under conditions (B, N, width) that are embedded already. :param mask: as :class:`.layers.Layer` takes it."""
         b, n = below.shape[:2]
-        x = self.codes(below.flatten(2)) + self.conditions(conditions)
-        x = x + self.level(torch.tensor(level, device=x.device))
+        x = self.codes(below.flatten(2)) + asked
+        # the row itself: an index would have to be sent to the device first
+        x = x + self.level.weight[level]
         table = rotary_table(n, self.config.width // self.config.heads, x.device)
         for layer in self.layers:
-            x = layer(x, table)
+            x = layer(x, table, mask)
         out: Tensor = self.heads[level - 1](self.norm(x))
         return out.view(b, n, self.config.groups, self.config.codes)

@@ -78,10 +78,17 @@ class TextBranch(nn.Module):
 
         :param tokens: (B, N, G) level-0 tokens, ``codes`` where masked.
         """
-        x = self.tokens(tokens) + self.conditions(conditions)
+        return self.under(tokens, self.conditions(conditions))
+
+    def under(self, tokens: Tensor, asked: Tensor, mask: Tensor | None = None) -> tuple[Tensor, list[Tensor]]:
+        """The same under conditions that are embedded already, which they need be only once for all steps of a window.
+
+        :param asked: (B, N, width) of ``conditions``. :param mask: as :class:`.layers.Layer` takes it.
+        """
+        x = self.tokens(tokens) + asked
         table = rotary_table(x.shape[1], self.config.width // self.config.heads, x.device)
         outputs = []
         for layer in self.layers:
-            x = layer(x, table)
+            x = layer(x, table, mask)
             outputs.append(x)
         return self.heads(x), outputs
