@@ -91,7 +91,7 @@ def perform(name: str, audio: str, directions: str, seed: int | None, output: st
     :param progress: as in :func:`.batch.perform_blocking`; by default lines on the terminal.
     :raises UnderstudyError: with one sentence.
     """
-    from . import batch, exports as export
+    from . import batch, exports as export, remarks
     from .shared.shots import check_exports
 
     check_exports(exports)
@@ -108,6 +108,9 @@ def perform(name: str, audio: str, directions: str, seed: int | None, output: st
     if seed is not None:
         settings.seed = seed
     action = batch.perform_blocking(bpy.context, progress or batch.print_progress, character)
+    if progress is None:
+        for sentence in remarks.of_take(action):
+            print(f"Note: {sentence}", flush=True)
     for path in exports:
         _make_folder(path)
         export.write_take(bpy.context, character, Path(path))
@@ -173,12 +176,20 @@ def _batch(arguments: "argparse.Namespace") -> int:
             continue
         print(f"[{n}/{len(shots)}] {shot.name}", flush=True)
         began = time.monotonic()
-        _, error = _try_shot(shot)
+        action, error = _try_shot(shot)
         state, seconds = "failed" if error else "done", time.monotonic() - began
-        report.put(shot, fingerprint, state, seconds, error)
-        outcomes.append(Outcome(shot, state, seconds, str(error or "")))
+        told = _remarks(action)
+        report.put(shot, fingerprint, state, seconds, error, warnings=told)
+        outcomes.append(Outcome(shot, state, seconds, str(error or " ".join(told))))
     print(summary(outcomes), flush=True)
     return int(any(o.state == "failed" for o in outcomes))
+
+
+def _remarks(action: Any) -> list[str]:
+    """What the bridge remarked about a take, if there is one."""
+    from . import remarks
+
+    return remarks.of_take(action) if action is not None else []
 
 
 def _tell(**event: Any) -> None:
@@ -204,7 +215,7 @@ def _shot(task: Path) -> int:
     action, error = _try_shot(Shot.from_json(data["shot"]),
                               lambda stage, fraction, eta: _tell(stage=stage, fraction=fraction, eta=eta))
     frames = 0 if action is None else round(action.frame_range[1] - action.frame_range[0]) + 1
-    _tell(ended=True, frames=frames, error=error.to_json() if error else None)
+    _tell(ended=True, frames=frames, error=error.to_json() if error else None, warnings=_remarks(action))
     return int(error is not None)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import bpy
 
-from . import cast, compat, directions, gradual, session, sound, speech, splice, staging, streaming, takes, terms
+from . import cast, compat, directions, gradual, remarks, session, sound, speech, splice, staging, streaming, takes, terms
 from .core.desk import Job
 from .face import acting, words
 from .shared import timeline
@@ -76,6 +76,7 @@ class Performance:
     :ivar stretches: of an edit, what of the take is new; :ivar base_uid: session uid of the action that is edited.
     :ivar keep_hand_set: hand-set keys stay as they are.
     :ivar following: seeds of further takes to be performed after this one.
+    :ivar remarks: what the bridge remarked about the result, once it is there.
     """
 
     character: int
@@ -88,6 +89,7 @@ class Performance:
     base_uid: int = 0
     keep_hand_set: bool = True
     following: tuple[int, ...] = ()
+    remarks: tuple[str, ...] = ()
     stream: "streaming.Stream | None" = None
     work: "gradual.Gradual | None" = None
 
@@ -201,6 +203,8 @@ class Performance:
                     "Please report this, with the add-on's log file.")
             else:
                 self.action_uid = compat.session_uid(action)
+                self.remarks = tuple(remarks.sentences(job.motion.metadata))
+                remarks.note(character.name, self.remarks)
                 words.after_take(character, job.motion, self.start, self.facts)
                 with compat.window_override():
                     bpy.ops.ed.undo_push(message="Perform Again" if self.stretches else "Perform")

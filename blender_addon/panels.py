@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The sidebar of the 3D viewport, in the order of the work."""
 
-import textwrap
 from typing import Any
 
 import bpy
@@ -9,7 +8,7 @@ import bpy
 from . import cast, compat, connection, directions, exports, performance, session, speech, translations
 from .bone_map import UNDERSTUDY_PT_bone_map
 from .face import hearing
-from .sidebar import OfCharacter, Sidebar
+from .sidebar import OfCharacter, Sidebar, paragraph
 
 __all__ = ["CLASSES"]
 
@@ -20,14 +19,9 @@ def _notice(layout: Any, context: bpy.types.Context, uid: int) -> None:
     if error is None:
         return
     box = layout.box()
-    # about 7 pixels a letter at a scale of 1; there is no call that measures a label
-    scale = context.preferences.system.ui_scale
-    width = max(20, int(context.region.width / (7 * scale)) - 6) if context.region else 40
-    for n, sentence in enumerate(translations.sentence(s) for s in (error.message, error.fix) if s):
-        for line, text in enumerate(textwrap.wrap(sentence, width)):
-            box.label(text=text, icon=("ERROR", "INFO")[n] if line == 0 else "BLANK1")
-    for line, text in enumerate(textwrap.wrap(error.log, width)):
-        box.label(text=text, icon="TEXT" if line == 0 else "BLANK1", translate=False)
+    for sentence, icon in ((error.message, "ERROR"), (error.fix, "INFO")):
+        paragraph(box, context, translations.sentence(sentence), icon)
+    paragraph(box, context, error.log, "TEXT")
 
 
 class UNDERSTUDY_PT_main(Sidebar, bpy.types.Panel):

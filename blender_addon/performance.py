@@ -5,7 +5,7 @@ from typing import Any
 
 import bpy
 
-from . import cast, compat, session, takes, translations
+from . import cast, compat, remarks, session, takes, translations
 from .shared.errors import UnderstudyError
 from .sidebar import Staying
 
@@ -17,6 +17,12 @@ class Performing(Staying):
 
     bl_options = {"REGISTER"}
     _job_id = ""
+    _owner: Any = None
+    """What the job is for, which knows in the end what was remarked about the result; it holds nothing of Blender's."""
+
+    def _began(self, job: Any) -> Any:
+        self._job_id, self._owner = job.id, job.owner
+        return job
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
@@ -39,15 +45,16 @@ class Performing(Staying):
         """In the background: wait for the take. With a window: begin, and come back at once."""
         character = cast.active(context)
         try:
-            job = self.begin(context, character)
-            self._job_id = job.id
+            job = self._began(self.begin(context, character))
             if bpy.app.background:
                 from . import batch, jobs
 
                 batch.wait_for(job, batch.print_progress)
+                remarks.report(self, job.owner.remarks)
                 while following := job.owner.following:
                     job = jobs.begin(context, character, seeds=following)
                     batch.wait_for(job, batch.print_progress)
+                    remarks.report(self, job.owner.remarks)
         except UnderstudyError as error:
             return cast.refuse(self, character, error)  # type: ignore[arg-type]
         return {"FINISHED"}
@@ -56,11 +63,16 @@ class Performing(Staying):
         """Esc cancels; everything else is left to Blender."""
         job = session.desk().jobs.get(self._job_id)
         if job is None or not job.open:
+            if self._owner is not None and not self._owner.ended:
+                return {"PASS_THROUGH"}  # its result is being put onto the rig
+            if self._owner is not None:
+                remarks.report(self, self._owner.remarks)
+                self._owner = None
             character = cast.active(context)
             # of several variations the next one has begun
             following = session.job_of(character)
             if following is not None:
-                self._job_id = following.id
+                self._began(following)
                 return {"PASS_THROUGH"}
             self.cancel(context)
             error = session.notices.get(compat.session_uid(character)) if character else None
@@ -160,6 +172,7 @@ def draw(layout: Any, context: bpy.types.Context, character: Any) -> None:
     takes.draw(layout, context, character)
     if (take := takes.current(character)) is not None:
         terms.draw_take(layout, take.action)
+        remarks.draw_take(layout, context, take.action)
     regenerate.draw(layout, context, character)
     lock_ops.draw(layout, context, character)
 

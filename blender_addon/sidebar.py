@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What the panels of the sidebar share, and the operators that stay while a job goes on."""
 
+import textwrap
 from typing import Any
 
 import bpy
 
 from . import cast
 
-__all__ = ["OfCharacter", "Sidebar", "Staying"]
+__all__ = ["OfCharacter", "Sidebar", "Staying", "paragraph"]
 
 
 class Sidebar:
@@ -27,6 +28,14 @@ class OfCharacter(Sidebar):
     def poll(cls, context: bpy.types.Context) -> bool:
         """Shown once there is a character."""
         return cast.active(context) is not None
+
+
+def paragraph(layout: Any, context: bpy.types.Context, text: str, icon: str) -> None:
+    """A text in lines that fit the sidebar, the icon before the first one."""
+    # about 7 pixels a letter at a scale of 1; there is no call that measures a label
+    width = max(20, int(context.region.width / (7 * context.preferences.system.ui_scale)) - 6) if context.region else 40
+    for n, line in enumerate(textwrap.wrap(text, width)):
+        layout.label(text=line, icon=icon if n == 0 else "BLANK1", translate=False)
 
 
 class Staying:

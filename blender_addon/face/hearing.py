@@ -1,17 +1,17 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Asking the bridge what is said, for the words and for suggested directions; nothing is performed."""
 
-import textwrap
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import bpy
 from bpy.props import EnumProperty, StringProperty
 
-from .. import cast, compat, directions, session, sound, speech
+from .. import cast, compat, directions, remarks, session, sound, speech, translations
 from ..core.desk import Job
 from ..performance import Performing
 from ..shared.errors import UnderstudyError
+from ..sidebar import paragraph
 from . import acting, words
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ class Listening:
 
     :ivar character: session uid of the armature. :ivar start: frame at second 0 of the speech.
     :ivar signature: of the speech and the transcript that were sent.
+    :ivar remarks: what the bridge remarked about the speech, once it was heard.
     """
 
     character: int
@@ -33,6 +34,8 @@ class Listening:
     signature: str
     suggest: bool
     ended: bool = False
+    following: tuple[int, ...] = ()
+    remarks: tuple[str, ...] = ()
 
     def tick(self, job: Job) -> None:
         """Nothing is shown before it is complete."""
@@ -51,6 +54,8 @@ class Listening:
         if character is None:
             return
         if job.heard is not None:
+            self.remarks = tuple(remarks.sentences({"warnings": job.heard.warnings}))
+            remarks.note(character.name, self.remarks)
             take_over(character, job.heard, self.start, self.signature, suggested=self.suggest)
             with compat.window_override():
                 bpy.ops.ed.undo_push(message="Suggest Directions" if self.suggest else "Find Words")
@@ -67,7 +72,7 @@ def take_over(character: Any, heard: "Heard", start: float, signature: str, *, s
         settings.words_for = signature
     if suggested:
         place(character, heard, start, rate)
-    settings.heard_note = " ".join(heard.warnings)[:1000]
+    settings.heard_note = "\n".join(remarks.sentences({"warnings": heard.warnings}))
 
 
 def place(character: Any, heard: "Heard", start: float, rate: float) -> int:
@@ -121,14 +126,14 @@ class _Hearing(Performing):
         """In the background: wait for the words. With a window: begin, and come back at once."""
         character = cast.active(context)
         try:
-            job = self.begin(context, character)
-            self._job_id = job.id
+            job = self._began(self.begin(context, character))
             while bpy.app.background and not job.owner.ended:  # type: ignore[attr-defined]
                 session.pump(0.1)
             if job.error is not None:
                 raise job.error
         except UnderstudyError as error:
             return cast.refuse(self, character, error)  # type: ignore[arg-type]
+        remarks.report(self, job.owner.remarks)
         return {"FINISHED"}
 
 
@@ -220,6 +225,8 @@ def draw_transcript(layout: Any, context: bpy.types.Context, character: Any) -> 
         row.prop(character.understudy, "transcript", icon="TEXT")
     row.prop(settings, "text", text="" if settings.text is None else "Transcript", icon_only=settings.text is None)
     layout.prop(settings, "language")
+    for sentence in character.understudy_face.heard_note.splitlines():
+        paragraph(layout, context, translations.sentence(sentence), "INFO")
     row = layout.row(align=True)
     row.operator("understudy.find_words", icon="ALIGN_JUSTIFY")
     row.operator("understudy.suggest_directions", icon="OUTLINER_OB_LIGHT")
@@ -234,10 +241,7 @@ def draw_suggestion(layout: Any, context: bpy.types.Context, character: Any) -> 
     if not item.reason:
         return
     box = layout.box()
-    # about 7 pixels a letter at a scale of 1; there is no call that measures a label
-    width = max(20, int(context.region.width / (7 * context.preferences.system.ui_scale)) - 6) if context.region else 40
-    for n, line in enumerate(textwrap.wrap(item.reason, width)):
-        box.label(text=line, icon="OUTLINER_OB_LIGHT" if n == 0 else "BLANK1")
+    paragraph(box, context, item.reason, "OUTLINER_OB_LIGHT")
     row = box.row(align=True)
     for action, label, icon in (("KEEP", "Keep", "CHECKMARK"), ("DROP", "Drop", "X"), ("DROP_ALL", "Drop All", "TRASH")):
         properties = row.operator("understudy.suggestion", text=label, icon=icon)

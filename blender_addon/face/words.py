@@ -156,7 +156,10 @@ def after_take(character: Any, motion: "Motion", start: float, facts: dict[str, 
     except UnderstudyError:
         return
     fill(character, found, start, cast.fps(bpy.context.scene))
-    character.understudy_face.words_for = str(facts.get("speech", ""))
+    settings = character.understudy_face
+    if settings.words_for != str(facts.get("speech", "")):
+        settings.heard_note = ""  # it was about another speech or transcript; what is to be said about this one is with the take
+    settings.words_for = str(facts.get("speech", ""))
 
 
 def selected(settings: Any) -> list[Any]:
@@ -361,7 +364,7 @@ class UNDERSTUDY_OT_words(_OnWords, bpy.types.Operator):
 
     def _clear(self, settings: Any) -> bool:
         settings.words.clear()
-        settings.word_index = 0
+        settings.word_index, settings.heard_note = 0, ""
         return True
 
     def _reset(self, context: bpy.types.Context, character: Any) -> bool:

@@ -32,7 +32,7 @@ STOP_SECONDS: Final = 5.0
 class Running:
     """One Blender with one shot. A thread reads what it says, so that its pipe never fills.
 
-    :ivar stage: what is being done; :ivar fraction: of it, [0, 1].
+    :ivar stage: what is being done; :ivar fraction: of it, [0, 1]. :ivar warnings: what the bridge remarked about the take.
     """
 
     def __init__(self, shot: Shot, fingerprint: str, command: BlenderCommand, state_dir: Path, log: Path, attempt: int) -> None:
@@ -40,6 +40,7 @@ class Running:
         self.name, self.stage, self.fraction = shot.name, "starting Blender", 0.0
         self.error: UnderstudyError | None = None
         self.frames = 0
+        self.warnings: list[str] = []
         self.began = time.monotonic()
         self._told_the_end = False
         descriptor, name = tempfile.mkstemp(prefix="understudy-shot-", suffix=".json")
@@ -76,6 +77,7 @@ class Running:
                 elif event.get("ended"):
                     self._told_the_end = True
                     self.frames = int(event.get("frames", 0))
+                    self.warnings = [str(w) for w in event.get("warnings") or ()]
                     self.error = UnderstudyError.from_json(event["error"]) if event.get("error") else None
                 elif "stage" in event:
                     self.stage, self.fraction = str(event["stage"]), float(event.get("fraction") or 0.0)
@@ -209,8 +211,9 @@ class Runner:
                 self._failed(one.shot, one.fingerprint, one.seconds, error, log=str(one.log), attempts=one.attempt)
             else:
                 self._performed += 1
-                self._report.put(one.shot, one.fingerprint, "done", one.seconds, frames=one.frames, attempts=one.attempt)
-                self._note(Outcome(one.shot, "done", one.seconds))
+                self._report.put(one.shot, one.fingerprint, "done", one.seconds, frames=one.frames, attempts=one.attempt,
+                                 warnings=one.warnings)
+                self._note(Outcome(one.shot, "done", one.seconds, " ".join(one.warnings)))
 
     def _failed(self, shot: Shot, fingerprint: str, seconds: float, error: UnderstudyError, **facts: object) -> None:
         self._performed += 1

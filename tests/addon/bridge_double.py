@@ -124,6 +124,8 @@ class BridgeDouble:
         """Cleared, a result waits after its chunk until this is set."""
         self.hold.set()
         self.requests: list[Any] = []
+        self.warnings: list[str] = []
+        """What is remarked about every result."""
         self.seen: list[str] = []
         self.context = zmq.Context()
         self.router = self.context.socket(zmq.ROUTER)
@@ -203,6 +205,8 @@ class BridgeDouble:
             self._stop.set()
         elif self.behaviour == "perform":
             motion = performance(request) if request.edit is None else edited(request)
+            if self.warnings:
+                motion.metadata["warnings"] = list(self.warnings)
             for n in range(1, 4):
                 self.send(identity, Message("progress", message.id, {"stage": "body", "fraction": n / 4, "eta": 4.0 - n}))
                 time.sleep(self.pause / 3)
@@ -227,7 +231,7 @@ class BridgeDouble:
             asked = SpeechRequest.from_message(message)
             self.requests.append(asked)
             found = [Suggestion(Direction(0.5, 2.0, "a person waves", "upper"), "\u201chello\u201d has \u201chello\u201d.", "hello", 0.9)]
-            body = Heard(WORDS, "transcript", found if asked.suggest else []).to_json()
+            body = Heard(WORDS, "transcript", found if asked.suggest else [], list(self.warnings)).to_json()
         else:
             request = FaceRequest.from_message(message)
             self.requests.append(request)
@@ -237,6 +241,8 @@ class BridgeDouble:
             words = [Word(w.start, w.end, w.text, w.phones or (Phone(w.start, w.end, "AA"),))
                      for w in request.face_settings.words or WORDS]
             motion.metadata = {"seed": request.seed, "model": "double", "words": to_json(words)}
+            if self.warnings:
+                motion.metadata["warnings"] = list(self.warnings)
             body, buffers = motion_to_buffers(motion)
         self.done[message.id] = Message("result", message.id, body, buffers)
         self.send(identity, self.done[message.id])

@@ -41,7 +41,7 @@ def main() -> int:
         time.sleep(0.3)
     if error is None:
         Path(shot["output"]).write_text("made from " + "".join(Path(p).read_text() for p in (shot["file"],) if p))
-    tell(ended=True, frames=30, error=error)
+    tell(ended=True, frames=30, error=error, warnings=["Music was heard."] if what == "music" else [])
     with diary.open("a") as file:
         file.write(f"end {Path(shot['output']).stem}\n")
     return int(error is not None)

@@ -72,6 +72,14 @@ def test_one_broken_shot_does_not_stop_the_rest(tmp_path: Path) -> None:
     assert everything.run() and states(everything) == {"a": "done"}
 
 
+def test_what_was_remarked_about_a_shot_is_told_and_reported(tmp_path: Path) -> None:
+    runner = make(tmp_path, [",music,a.blend", ",fine,b.blend"])
+    assert runner.run() and states(runner) == {"a": "done", "b": "done"}
+    assert {o.shot.name: o.remark for o in runner.outcomes} == {"a": "Music was heard.", "b": ""}
+    entries = {e["name"]: e for e in Report.load(tmp_path / "r.json").entries.values()}
+    assert entries["a"]["warnings"] == ["Music was heard."] and entries["b"]["warnings"] == []
+
+
 def test_a_shot_that_hangs_is_ended(tmp_path: Path) -> None:
     runner = make(tmp_path, [",hang,a.blend", ",fine,b.blend"], limit=1.0, jobs=1)
     assert runner.run() and states(runner) == {"a": "failed", "b": "done"}
