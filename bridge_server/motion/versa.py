@@ -15,7 +15,8 @@ import torch
 from bridge_server.audio.activity import speech_activity
 from bridge_server.audio.encoder import load_audio_encoder
 from bridge_server.audio.sound import Audio
-from bridge_server.face import FacePerformance
+from bridge_server.face import FacePerformance, generated
+from bridge_server.face.breathing import at_rest, breathe
 from bridge_server.face.jobs import face_of, put_on
 from bridge_server.text.encoder import load_text_encoder
 from shared import rotations as rot
@@ -31,9 +32,10 @@ from . import features
 from .assembly import Assembler, FineLayer
 from .attributes import stay_in_place
 from .audio_branch import AUDIO_RATE
-from .editing import extended, held_ends, insert, known_tokens, misfit, snap_locks
+from .editing import alike, extended, held_ends, insert, known_tokens, misfit, snap_locks
 from .generator import Chunk, Description, Report
-from .layering import ease_window
+from .learned_face import speak
+from .layering import away_from, ease_window
 from .rhythm import Rhythm, syllable_onsets
 from .sampler import SampleOptions, Size, Speech, sample
 from .scheduling import FINE_PARTS, NEVER, TOKEN_SECONDS, plan
@@ -50,6 +52,8 @@ _NEXT_TRY: Final = 7919
 """Ways drawn between two poses, and what their seeds differ by."""
 _EASE: Final = 15
 """Frames over which keeping time with the speech sets in."""
+_SET_IN: Final = 0.4
+"""Seconds over which nods and breath set in beside frames that stay."""
 _SIZES: Final = (Size(), Size(together=False), Size(36, 12, False), Size(24, 8, False))
 """What is worked on at once: at first, and after each time that memory ran out."""
 _FRAME_BYTES: Final = 24_000
@@ -155,6 +159,18 @@ class VersaGenerator:
         frames = seconds * _FRAME_BYTES * _FPS + _BASE_BYTES if self.device == "cpu" else 0.0  # frames stay in the machine's memory
         return int(4 * (window + rows) + hearing + frames)
 
+    def speak(self, audio: Audio, times: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
+        """See :func:`.learned_face.speak`."""
+        return speak(self.networks, self.encoder, self._listen, audio, times, SampleOptions(seed=seed, size=_SIZES[self._smaller]))
+
+    def _speaks_itself(self, request: MotionRequest, spoken: bool) -> bool:
+        """Whether jaw and expression come from the face tokens. :raises UnderstudyError: where that is asked for and there are none."""
+        if not request.face or request.face_settings.route != generated.ROUTE:
+            return False
+        if "face" not in self.networks.tokenizer.group_names:
+            raise generated.not_learnt(self.networks.card["name"])
+        return spoken
+
     def perform(self, request: MotionRequest, audio: Audio | None, report: Report, chunk: Chunk | None = None) -> Motion:
         """See :class:`.generator.Generator`."""
         if request.edit is not None:
@@ -205,7 +221,8 @@ class VersaGenerator:
         layers = self._fine_layers(performed, options, frames, report)
         net = self.networks
         assembler = Assembler(net.tokenizer, rate, frames, directions, layers, request.seed, request.amplitude, request.energy,
-                              _rhythm(rows, made.spoken, frames) if request.keep_time else None)
+                              _rhythm(rows, made.spoken, frames) if request.keep_time else None,
+                              self._speaks_itself(request, given is not None))
 
         def tick(fraction: float) -> None:
             report("body", _STAGES["parts"] + fraction * (_STAGES["body"] - _STAGES["parts"]))
@@ -258,16 +275,26 @@ class VersaGenerator:
         new = min(found, key=lambda m: misfit(base, m, ranges))
         motion = snap_locks(insert(base, new, ranges), base, locks, ranges).slice(front, front + length)
         ranges = [replace(r, start=r.start - shift, end=r.end - shift) for r in ranges]
-        before, face_before = motion.rotations.copy(), motion.face
-        motion = self._finish(motion, request, directions, self._face(request, audio, length / request.fps, report))
+        before, face_before, expression_before = motion.rotations.copy(), motion.face, motion.expression
         # the face is one performance over the whole sound; outside the ranges it stays as it was
-        stays = np.ones(length, bool)
+        stays, trunk_stays = np.ones(length, bool), np.ones(length, bool)
         for r in ranges:
-            stays[max(0, round(r.start * request.fps)):round(r.end * request.fps)] &= r.part not in ("full", "upper", "head")
+            span = slice(max(0, round(r.start * request.fps)), round(r.end * request.fps))
+            stays[span] &= r.part not in ("full", "upper", "head")
+            trunk_stays[span] &= r.part not in ("full", "upper")
+        locked = [f for lock in edit.locks if 0 <= (f := round(lock.time * request.fps)) < length]
+        stays_or_locked = stays.copy()
+        stays_or_locked[locked] = trunk_stays[locked] = True
+        # what stays has its nods and its breath already, and those of the new frames set in beside it
+        ease = _SET_IN * request.fps
+        shares = away_from(stays_or_locked, ease), away_from(trunk_stays, ease)
+        motion = self._finish(motion, request, directions, self._face(request, audio, length / request.fps, report), shares=shares)
         for name, curve in face_before.items():
             motion.face[name] = np.where(stays, curve, motion.face.get(name, curve))
-        stays[[f for lock in edit.locks if 0 <= (f := round(lock.time * request.fps)) < length]] = True
+        stays[locked] = True
         motion.rotations[stays] = before[stays]
+        old, new = alike(expression_before, motion.expression)
+        motion.expression = np.where(stays[:, None] if request.face else True, old, new)
         return motion
 
     def _face(self, request: MotionRequest, audio: Audio | None, seconds: float, report: Report) -> FacePerformance | None:
@@ -277,18 +304,24 @@ class VersaGenerator:
             return None
         times = np.arange(max(1, round(seconds * request.fps))) / request.fps
         settings = request.face_settings
+        if settings.route == generated.ROUTE:
+            self._speaks_itself(request, True)
+            # what the tokens do not say is the rules', until _finish has the tokens
+            settings = replace(settings, route="")
         return face_of(audio, times, request.seed, request.transcript, request.directions, settings)
 
     def _finish(self, body: Motion, request: MotionRequest, directions: list[Direction], face: FacePerformance | None,
-                first: int = 0, former: Motion | None = None) -> Motion:
-        """A body with its face, the face's nods on neck and head, and metadata.
+                first: int = 0, former: Motion | None = None, shares: tuple[np.ndarray, np.ndarray] | None = None) -> Motion:
+        """A body with its face, the face's nods on neck and head, its breath in the chest, and metadata.
 
         :param first: the frame of the performance that the body begins with. :param former: the frames before it, finished.
+        :param shares: (T,) each, how much of nods and of breath is put on; all of it where None.
         """
         motion = body.slice(0, len(body))
         motion.metadata = {
             "generator": self.describe(), "seed": request.seed,
             "directions": timeline.to_json(directions)["directions"], "audio": request.audio_name,
+            "fingers": "tokens" if "hands" in self.networks.tokenizer.group_names else "shapes",
         }
         if request.in_place:
             if former is not None and first:
@@ -301,10 +334,17 @@ class VersaGenerator:
             motion.metadata["warnings"] = face.warnings
         for n, name in enumerate(("neck", "head")):
             j = JOINT_INDEX[name]
-            motion.rotations[:, j] = rot.mul(motion.rotations[:, j], face.head[first:first + len(motion), n])
+            nods = face.head[first:first + len(motion), n]
+            if shares is not None:
+                nods = rot.slerp(rot.identity(len(motion)), nods, shares[0])
+            motion.rotations[:, j] = rot.mul(motion.rotations[:, j], nods)
+        rest = at_rest((first + np.arange(len(motion))) / motion.fps, directions)
+        breathe(motion.rotations, face.chest[first:first + len(motion)], rest if shares is None else rest * shares[1])
         if first:
             face = replace(face, curves={name: curve[first:] for name, curve in face.curves.items()}, head=face.head[first:],
-                           saccades=face.saccades[first:], blink=face.blink[first:])
+                           chest=face.chest[first:], saccades=face.saccades[first:], blink=face.blink[first:])
+        if request.face_settings.route == generated.ROUTE and motion.expression.shape[1]:
+            face = replace(face, jaw=motion.rotations[:, JOINT_INDEX["jaw"]].copy(), expression=motion.expression, source=generated.ROUTE)
         put_on(motion, face, request.face_settings)
         before = motion.rotations[:1] if former is None or not first else former.rotations[-1:]
         motion.rotations = rot.continuous(np.concatenate((before, motion.rotations)))[1:]
@@ -333,9 +373,12 @@ class VersaGenerator:
             made = plan([alone], count, self.encoder, speech=None, groups=tuple(net.tokenizer.group_names))
             drawn = sample(net.text, None, net.residual, net.tokenizer, made.conditions, made.strength, made.seeds,
                            replace(options, seed=options.seed + 1 + n), tick=tick)
-            over = features.decode(net.tokenizer.decode_features(drawn))[0]
+            parts = net.tokenizer.decode_features(drawn)
+            over = features.decode(parts)[0]
+            hands = features.decode_hands(parts.parts["hands"]) if "hands" in parts.parts else None
             first = round(d.start * _FPS)
             length = min(len(over), frames - first, round((d.end - d.start) * _FPS))
             if length > 0:
-                layers.append(FineLayer(d.part, first, over[:length], ease_window(length, 0, length - 1) * min(d.strength, 1.0)))
+                layers.append(FineLayer(d.part, first, over[:length], ease_window(length, 0, length - 1) * min(d.strength, 1.0),
+                                        None if hands is None else hands[:length]))
         return layers
