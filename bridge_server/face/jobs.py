@@ -11,7 +11,7 @@ import numpy as np
 from bridge_server.audio.decode import decode
 from bridge_server.audio.sound import Audio
 from bridge_server.face import acoustics as ac
-from bridge_server.face import gaze, maps, phonemes, routes
+from bridge_server.face import gaze, generated, maps, phonemes, routes
 from bridge_server.face.emotion import emotions_from_directions
 from bridge_server.face.performance import FaceOptions, FacePerformance
 from shared import speech
@@ -36,10 +36,14 @@ def face_of(
     transcript: str,
     directions: list[Direction],
     settings: FaceSettings,
+    metadata: dict[str, Any] | None = None,
 ) -> FacePerformance:
-    """The face that a request asks for. :raises UnderstudyError: what the route raises."""
+    """The face that a request asks for. :raises UnderstudyError: what the route raises.
+
+    :param metadata: of the take whose face it is, if there is one already.
+    """
     options = FaceOptions.of(settings, times, emotions_from_directions(directions, times))
-    return routes.load(settings.route).perform(audio, times, seed, transcript or None, options)
+    return routes.load(settings.route, metadata).perform(audio, times, seed, transcript or None, options)
 
 
 def put_on(motion: Motion, face: FacePerformance, settings: FaceSettings, *, turn_head: bool = True) -> None:
@@ -63,6 +67,12 @@ def put_on(motion: Motion, face: FacePerformance, settings: FaceSettings, *, tur
     fit = routes.fit_matrix()
     if fit is not None:
         motion.expression = maps.expression(curves, fit)
+    elif motion.metadata.get("lips") == generated.ROUTE:
+        # what was learnt does not go with curves of the rules
+        motion.expression = np.zeros_like(motion.expression)
+    if face.jaw is not None and face.expression is not None:
+        frames = len(motion)
+        generated.put_on(motion, face.jaw[:frames], face.expression[:frames], settings.mouth, fit)
     motion.metadata["words"] = speech.to_json(face.words)
     motion.metadata["lips"] = face.source
 
@@ -93,7 +103,7 @@ def make_face(request: FaceRequest, audio: Audio | None, report: Callable[[str, 
     base = request.base
     motion = base.slice(0, len(base))
     report("face", 0.1)
-    face = face_of(audio, base.times, request.seed, request.transcript, request.directions, request.face_settings)
+    face = face_of(audio, base.times, request.seed, request.transcript, request.directions, request.face_settings, base.metadata)
     made = base.slice(0, len(base))
     put_on(made, face, request.face_settings, turn_head=False)
     weight = np.zeros(len(base))
@@ -112,11 +122,15 @@ def make_face(request: FaceRequest, audio: Audio | None, report: Callable[[str, 
     joints = maps.to_smplx_joints(motion.face)
     for k, name in enumerate(("jaw", "left_eye", "right_eye")):
         j = JOINT_INDEX[name]
-        motion.rotations[:, j] = np.where(inside[:, None], joints[:, k], base.rotations[:, j])
-    if made.expression.shape[1] and made.expression.shape[1] == base.expression.shape[1]:
-        w = weight[:, None]
-        mixed = (1 - w) * base.expression + w * made.expression
-        motion.expression = np.where(inside[:, None], mixed, base.expression).astype(np.float32)
+        new = joints[:, k]
+        if name == "jaw" and generated.ROUTE in (face.source, base.metadata.get("lips")):
+            # a learnt jaw does not follow from the curves
+            new = rot.slerp(base.rotations[:, j], made.rotations[:, j], weight)
+        motion.rotations[:, j] = np.where(inside[:, None], new, base.rotations[:, j])
+    width = max(base.expression.shape[1], made.expression.shape[1])
+    old, new = (np.pad(m.expression, ((0, 0), (0, width - m.expression.shape[1]))) for m in (base, made))
+    w = weight[:, None]
+    motion.expression = np.where(inside[:, None], (1 - w) * old + w * new, old).astype(np.float32)
     motion.metadata = {**base.metadata, "words": made.metadata["words"], "lips": made.metadata["lips"]}
     if face.warnings:
         motion.metadata["warnings"] = list(face.warnings)

@@ -96,6 +96,8 @@ class FacePerformance:
     :ivar warnings: sentences for the user.
     :ivar saccades: (T, 2) small turns of the eyes, yaw to the left and pitch up, radians, on top of any gaze.
     :ivar blink: (T,) lid closure by blinks alone.
+    :ivar jaw: (T, 4) unit quaternions wxyz of the SMPL-X jaw, where a route gives it itself instead of by the curves.
+    :ivar expression: (T, E) SMPL-X expression coefficients, likewise.
     """
 
     curves: dict[str, np.ndarray]
@@ -107,6 +109,8 @@ class FacePerformance:
     words: list[Word] = field(default_factory=list)
     saccades: np.ndarray = field(default_factory=lambda: np.zeros((0, 2)))
     blink: np.ndarray = field(default_factory=lambda: np.zeros(0))
+    jaw: np.ndarray | None = None
+    expression: np.ndarray | None = None
 
     def looking(self, gaze: np.ndarray) -> dict[str, np.ndarray]:
         """The curves of the first frames with the eyes at ``gaze`` (N, 2), yaw to the left and pitch up, radians."""

@@ -2,7 +2,7 @@
 """Who performs a face: the rules of this package, Audio2Face-3D weights that the user has, or another package.
 
 A route is found by name: ``rules`` (the default), ``audio2face`` (the folder of a model is named by
-``UNDERSTUDY_AUDIO2FACE``), or an entry point of the group ``understudy.faces``, which is a
+``UNDERSTUDY_AUDIO2FACE``), ``generator`` (weights that have learnt faces, see :mod:`.generated`), or an entry point of the group ``understudy.faces``, which is a
 callable without arguments that gives a :class:`Route`.
 """
 
@@ -11,11 +11,12 @@ from __future__ import annotations
 import os
 from functools import lru_cache
 from importlib.metadata import entry_points
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 import numpy as np
 
 from bridge_server.audio.sound import Audio
+from bridge_server.face import generated
 from bridge_server.face.audio2face import Audio2Face
 from bridge_server.face.maps import load_fit
 from bridge_server.face.performance import FaceOptions, FacePerformance, perform
@@ -86,7 +87,7 @@ class Audio2FaceRoute:
 
 def available() -> list[str]:
     """The routes that can be named on this machine."""
-    own = ["rules"] + (["audio2face"] if os.environ.get(AUDIO2FACE) else [])
+    own = ["rules"] + (["audio2face"] if os.environ.get(AUDIO2FACE) else []) + ([generated.ROUTE] if generated.is_there() else [])
     return own + sorted(e.name for e in entry_points(group=ENTRY_POINT_GROUP))
 
 
@@ -95,8 +96,11 @@ def _audio2face(folder: str) -> Audio2FaceRoute:
     return Audio2FaceRoute(folder)
 
 
-def load(name: str = "") -> Route:
-    """A route by name; "" is the default. :raises UnderstudyError: ``unsupported`` for an unknown one."""
+def load(name: str = "", metadata: dict[str, Any] | None = None) -> Route:
+    """A route by name; "" is the default. :raises UnderstudyError: ``unsupported`` for an unknown one.
+
+    :param metadata: of the take whose face is to be made, by which ``generator`` chooses its weights.
+    """
     if name in ("", "rules"):
         return _Rules()
     if name == "audio2face":
@@ -108,6 +112,8 @@ def load(name: str = "") -> Route:
                 f"Start the bridge with {AUDIO2FACE} set to the folder of an Audio2Face-3D v2 model.",
             )
         return _audio2face(folder)
+    if name == generated.ROUTE:
+        return generated.GeneratorRoute(metadata)
     found = {e.name: e for e in entry_points(group=ENTRY_POINT_GROUP)}
     if name not in found:
         raise UnderstudyError(

@@ -21,7 +21,7 @@ from shared.skeleton import JOINT_COUNT, PART_JOINTS
 from . import features
 from .tokenizer import DOWN_RATE, Tokenizer
 
-__all__ = ["extended", "held_ends", "insert", "known_tokens", "lead_to_locks", "misfit", "snap_locks"]
+__all__ = ["alike", "extended", "held_ends", "insert", "known_tokens", "lead_to_locks", "misfit", "snap_locks"]
 
 _FPS: Final = 30.0
 _FADE_SECONDS: Final = 0.4
@@ -32,12 +32,15 @@ _RETURNS: Final = 0.6
 """Metres: a loop whose end is nearer than this to its beginning comes back to the same place."""
 
 
+_GROUPS: Final = {"full": ("lower", "upper", "hands", "face"), "lower": ("lower",), "upper": ("upper", "hands", "face"),
+                  "left_arm": ("upper", "hands"), "right_arm": ("upper", "hands"), "head": ("upper", "face")}
+
+
 def _part_groups(part: str, groups: list[str]) -> list[int]:
     """Which token groups a body part's motion is in."""
     if groups == ["body"]:
         return [0]
-    wanted = {"full": ("lower", "upper"), "lower": ("lower",)}.get(part, ("upper",))
-    return [groups.index(name) for name in wanted]
+    return [groups.index(name) for name in _GROUPS[part] if name in groups]
 
 
 def _smoothstep(t: np.ndarray) -> np.ndarray:
@@ -85,13 +88,15 @@ def held_ends(edit: Edit) -> tuple[Motion, list[Range], list[Lock], int]:
 def known_tokens(tokenizer: Tokenizer, base: Motion, ranges: list[Range], tokens: int, locks: list[Lock] | None = None) -> Tensor:
     """Tokens (N, G, L) of the base at 30 frames per second, -1 where a range says to draw anew.
 
-    The token of a locked pose is held, so that what is drawn goes through it.
+    The token of a locked pose is held, so that what is drawn goes through it. Fingers at rest and a base without expression say
+    nothing: then hands and face are drawn throughout.
     """
     at30 = base.resample(_FPS)
     frames = tokens * DOWN_RATE
     index = np.minimum(np.arange(frames), len(at30) - 1)
     q, t = at30.rotations[index].astype(np.float64), at30.translation[index].astype(np.float64)
-    parts = features.encode(q, t, at30.contacts[index]).parts
+    hands = bool((rot.angle_between(q[:, features.FIRST_FINGER:], np.array([1.0, 0, 0, 0])) > 1e-3).any())
+    parts = features.encode(q, t, at30.contacts[index], hands=hands, expression=at30.expression[index]).parts
     whole = tokenizer.encode({k: torch.from_numpy(v[None]) for k, v in parts.items()})[0]
     known = whole.clone()
     begin = np.arange(tokens) * DOWN_RATE / _FPS
@@ -126,6 +131,8 @@ def insert(base: Motion, new: Motion, ranges: list[Range]) -> Motion:
             out.contacts[a:b] = new.contacts[a:b]
         fade = max(1, min(round(_FADE_SECONDS * base.fps), (b - a) // 2))
         n = np.arange(b - a)
+        if features.JAW in joints:
+            _lead_expression(out, new, a, b, fade)
         for joint in joints:
             q = rotations[:, joint]
             # the pelvis has been led from edge to edge with the path
@@ -142,6 +149,26 @@ def insert(base: Motion, new: Motion, ranges: list[Range]) -> Motion:
         before = max(a - 1, 0)
         out.rotations[a:b] = rot.continuous(out.rotations[before:b])[a - before:]
     return out
+
+
+def _lead_expression(out: Motion, new: Motion, a: int, b: int, fade: int) -> None:
+    """Frames ``a`` to ``b`` of ``out``'s expression, in place, from ``new``, led away from its neighbours."""
+    out.expression, coming = alike(out.expression, new.expression)
+    if not out.expression.shape[1]:
+        return
+    n, made = np.arange(b - a)[:, None], coming[a:b].copy()
+    if a > 0:
+        made += (1 - _smoothstep((n + 1) / fade)) * (out.expression[a - 1] - coming[a - 1])
+    if b < len(out):
+        made += (1 - _smoothstep((b - a - n) / fade)) * (out.expression[b] - coming[b])
+    out.expression[a:b] = made
+
+
+def alike(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Copies of two expressions (T, E) at the width of the wider one: coefficients that one lacks are zero in it."""
+    width = max(a.shape[1], b.shape[1])
+    first, second = (np.pad(x, ((0, 0), (0, width - x.shape[1]))) for x in (a, b))
+    return first, second
 
 
 def misfit(base: Motion, new: Motion, ranges: list[Range]) -> float:
@@ -228,6 +255,9 @@ def lead_to_locks(motion: Motion, base: Motion, locks: list[Lock], ranges: list[
             for j in joints:
                 gap = rot.mul(base.rotations[f, j].astype(np.float64), rot.conjugate(motion.rotations[f, j]))
                 motion.rotations[span, j] = rot.mul(_portion(gap, weight), motion.rotations[span, j])
+            if features.JAW in joints:
+                motion.expression, old = alike(motion.expression, base.expression)
+                motion.expression[span] += (weight[:, None] * (old[f] - motion.expression[f])).astype(motion.expression.dtype)
     return motion
 
 
@@ -242,4 +272,6 @@ def snap_locks(motion: Motion, base: Motion, locks: list[Lock], ranges: list[Ran
             motion.rotations[f, own] = base.rotations[f, own]
             if 0 in joints:
                 motion.translation[f] = base.translation[f]
+            if features.JAW in joints:
+                motion.expression[f] = alike(motion.expression, base.expression)[1][f]
     return motion

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Directions on a timeline to conditions on tokens.
 
-``full`` strips speak to both token groups, ``upper`` and ``lower`` to one. Strips for an arm or the head are
+``full`` strips speak to all token groups but the face, ``lower`` to one, ``upper`` to the upper body and the hands. The face follows
+speech, whatever is directed: no strip could say what a mouth does. Strips for an arm or the head are
 finer than the groups: they are generated in a pass of their own and laid over by joints (:class:`Layer`).
 """
 
@@ -26,6 +27,10 @@ TOKEN_SECONDS: Final = DOWN_RATE / 30.0
 NEVER: Final = 8.0
 """Seconds since and until a direction where there is none."""
 _FULL: Final = ("lower", "upper")
+_DIRECTED_BY: Final[dict[str, tuple[str, ...]]] = {
+    "lower": ("full", "lower"), "upper": ("full", "upper"), "hands": ("full", "upper"), "face": (), "body": ("full", "lower", "upper"),
+}
+"""Which parts of a direction each token group listens to."""
 
 
 @dataclass
@@ -73,7 +78,7 @@ def plan(
     fades: list[tuple[int, Direction, Direction]] = []
     for g, group in enumerate(groups):
         chosen[:, g] = [index[s] for s in gaps]
-        mine = [d for d in coarse if d.part in ("full", group) or group == "body"]
+        mine = [d for d in coarse if d.part in _DIRECTED_BY[group]]
         begins = [d.start for d in mine]
         ends = [d.end for d in mine]
         for n in range(1, len(mine)):

@@ -7,11 +7,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from shared.skeleton import BODY_JOINT_COUNT, NEUTRAL_OFFSETS, PARENTS
+from shared.skeleton import BODY_JOINT_COUNT, JOINT_COUNT, NEUTRAL_OFFSETS, PARENTS
 
-from .features import LOWER_JOINTS, ROOT_WIDTH, UPPER_JOINTS
+from .features import FIRST_FINGER, LOWER_JOINTS, ROOT_WIDTH, UPPER_JOINTS
 
-__all__ = ["body_positions", "root_path", "six_d_to_matrix"]
+__all__ = ["body_positions", "finger_positions", "root_path", "six_d_to_matrix"]
 
 
 def six_d_to_matrix(d: Tensor) -> Tensor:
@@ -47,6 +47,24 @@ def body_positions(parts: dict[str, Tensor]) -> Tensor:
         p = PARENTS[j]
         points.append(points[p] + world[p] @ offsets[j])
         world.append(world[p] @ here)
+    return torch.stack(points, -2)
+
+
+def finger_positions(hands: Tensor) -> Tensor:
+    """What moves of the fingers (B, T, 30, 3), in the frame of their wrist, metres, from ``hands`` features (B, T, 180).
+
+    Of each finger its second joint, its third, and its tip, which lies as far past the third as that past the second.
+    """
+    local = six_d_to_matrix(hands.reshape(*hands.shape[:-1], -1, 6))
+    offsets = torch.tensor(NEUTRAL_OFFSETS, dtype=hands.dtype, device=hands.device)
+    points: list[Tensor] = []
+    for first in range(FIRST_FINGER, JOINT_COUNT, 3):
+        place, world = offsets[first], local[..., first - FIRST_FINGER, :, :]
+        for j in (first + 1, first + 2):
+            place = place + world @ offsets[j]
+            points.append(place)
+            world = world @ local[..., j - FIRST_FINGER, :, :]
+        points.append(place + world @ offsets[first + 2])
     return torch.stack(points, -2)
 
 

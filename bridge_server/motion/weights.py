@@ -26,7 +26,8 @@ from .residual import ResidualBranch
 from .text_branch import BranchConfig, TextBranch
 from .tokenizer import Tokenizer, TokenizerConfig
 
-__all__ = ["FORMAT", "Networks", "SHIPPED", "find_set", "load_networks", "read_card", "save_network", "write_card"]
+__all__ = ["FORMAT", "Networks", "SHIPPED", "find_set", "load_networks", "read_card", "save_network",
+           "sets_with", "write_card"]
 
 FORMAT: Final = "understudy-weights-1"
 SHIPPED: Final = Path(__file__).resolve().parent.parent / "weights"
@@ -59,6 +60,20 @@ def find_set(name: str) -> Path:
     have = ", ".join(sorted(p.parent.name for p in SHIPPED.glob("*/card.json"))) or "none"
     raise UnderstudyError("weights_missing", f"There are no weights named {name!r} (shipped: {have}).",
                           "Choose a shipped set, or put the folder's path into the weights setting.")
+
+
+def sets_with(group: str) -> list[str]:
+    """Names of the sets, the user's own before the shipped ones, whose tokens have a group (``hands``, ``face``)."""
+    found = []
+    for home in (Path(os.environ.get("UNDERSTUDY_WEIGHTS") or SHIPPED), SHIPPED):
+        for path in sorted(home.glob("*/card.json")):
+            try:
+                groups = read_card(path.parent).get("groups", [])
+            except UnderstudyError:
+                continue  # doctor says what is wrong with it
+            if group in groups:
+                found.append(path.parent.name)
+    return list(dict.fromkeys(found))
 
 
 def _digest(path: Path) -> str:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reading motion sets in the ``cmu_text`` layout (``clips.json`` and ``shard_NN.npz``)."""
+"""Reading motion sets in the ``cmu_text`` layout (``clips.json`` and ``shard_NN.npz``), with hands and faces where they have any."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from bridge_server.motion.features import fingers_move
 from shared import rotations as rot
 from shared.errors import UnderstudyError
 from shared.skeleton import BODY_JOINT_COUNT, MIRROR
@@ -25,6 +26,8 @@ class Clip:
     :ivar rotations: (T, 22, 4) float32 local quaternions wxyz.
     :ivar translation: (T, 3) float32 metres.
     :ivar record: its entry of ``clips.json``: captions, split, licence.
+    :ivar more: (T, 33, 4) float32, jaw, eyes and fingers (joints 22 to 54), where the set has them.
+    :ivar expression: (T, E) float32 SMPL-X expression coefficients, where the set has them.
     """
 
     name: str
@@ -32,9 +35,26 @@ class Clip:
     rotations: np.ndarray
     translation: np.ndarray
     record: dict[str, Any]
+    more: np.ndarray | None = None
+    expression: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.rotations)
+
+    @property
+    def joints(self) -> np.ndarray:
+        """(T, 22 or 55, 4): all that are known."""
+        return self.rotations if self.more is None else np.concatenate((self.rotations, self.more), axis=1)
+
+    @property
+    def has_hands(self) -> bool:
+        """Whether its fingers were captured."""
+        return bool(self.record.get("hands", True)) and fingers_move(self.joints)
+
+    @property
+    def has_face(self) -> bool:
+        """Whether its face was captured: the jaw is there, and the expression changes."""
+        return self.more is not None and self.expression is not None and bool(np.ptp(self.expression, axis=0).max(initial=0) > 1e-3)
 
     @property
     def split(self) -> str:
@@ -66,14 +86,23 @@ def read_set(folder: str | Path, splits: Iterable[str] = ("train",)) -> list[Cli
             number = record["shard"]
             if number not in shards:
                 with np.load(folder / f"shard_{number:02d}.npz", allow_pickle=False) as z:
-                    shards[number] = (z["rot"], z["trans"])
-            span = slice(record["first"], record["first"] + record["frames"])
-            q = rot.normalise(shards[number][0][span].astype(np.float32)).astype(np.float32)
-            clips.append(Clip(record["name"], folder.name, q, shards[number][1][span].astype(np.float32), record))
+                    shards[number] = {key: z[key] for key in ("rot", "trans", "rot_more", "expression") if key in z.files}
+            shard, span = shards[number], slice(record["first"], record["first"] + record["frames"])
+            clip = Clip(record["name"], folder.name, _quaternions(shard["rot"][span]), shard["trans"][span].astype(np.float32), record)
+            if record.get("joints", BODY_JOINT_COUNT) > BODY_JOINT_COUNT:
+                clip.more = _quaternions(shard["rot_more"][span])
+            if width := record.get("expression", 0):
+                clip.expression = shard["expression"][span, :width].astype(np.float32)
+            clips.append(clip)
     except (OSError, KeyError, ValueError) as error:
         raise UnderstudyError("file_invalid", f"The motion set {folder.name} cannot be read ({error}).",
                               "Fetch the set again.") from error
     return clips
+
+
+def _quaternions(stored: np.ndarray) -> np.ndarray:
+    """Unit quaternions float32 from what a shard holds in half precision."""
+    return rot.normalise(stored.astype(np.float32)).astype(np.float32)
 
 
 def read_sets(folders: Iterable[str | Path], splits: Iterable[str] = ("train",)) -> list[Clip]:
@@ -93,7 +122,10 @@ def mirror_text(text: str) -> str:
 
 
 def mirrored(rotations: np.ndarray, translation: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The same motion in a mirror: sides exchanged, x negated."""
-    partner = list(MIRROR[:BODY_JOINT_COUNT])
+    """The same motion (T, 22 or 55, 4), (T, 3) in a mirror: sides exchanged, fingers too, x negated.
+
+    There is no such thing for expression coefficients: their basis is not symmetric, so mirrored clips have no face.
+    """
+    partner = list(MIRROR[:rotations.shape[1]])
     sign = np.array([1, 1, -1, -1], dtype=rotations.dtype)
     return rotations[:, partner] * sign, translation * np.array([-1, 1, 1], dtype=translation.dtype)

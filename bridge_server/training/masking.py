@@ -8,7 +8,9 @@ import math
 import torch
 from torch import Tensor
 
-__all__ = ["corrupt", "draw_mask"]
+from bridge_server.motion.tokenizer import ABSENT
+
+__all__ = ["asked", "corrupt", "draw_mask"]
 
 
 def draw_mask(shape: tuple[int, int, int], generator: torch.Generator) -> Tensor:
@@ -16,7 +18,8 @@ def draw_mask(shape: tuple[int, int, int], generator: torch.Generator) -> Tensor
 
     The share follows the cosine schedule of MaskGIT (Chang et al. 2022). A third of the sequences hide both
     groups at the same tokens, a third each group by itself, a third a stretch: what comes after,
-    or between, known tokens, as in long takes and in edits.
+    or between, known tokens, as in long takes and in edits. Where there are more than two groups, a stretch often hides some of
+    them alone, as edits of a part do.
     """
     batch, length, groups = shape
     ratio = torch.cos(torch.rand(batch, 1, 1, generator=generator) * math.pi / 2).clamp(min=1.5 / length)
@@ -32,14 +35,24 @@ def draw_mask(shape: tuple[int, int, int], generator: torch.Generator) -> Tensor
     start = (torch.rand(batch, 1, 1, generator=generator) * (latest + 1)).long()
     start = torch.where(torch.rand(batch, 1, 1, generator=generator) < 0.5, latest, start)
     stretch = ((position >= start) & (position < start + size)).expand(-1, -1, groups)
+    if groups > 2:
+        some = torch.rand(batch, 1, groups, generator=generator) < 0.5
+        whole = (torch.rand(batch, 1, 1, generator=generator) < 0.5) | ~some.any(-1, keepdim=True)
+        stretch = stretch & (some | whole)
     return torch.where(torch.rand(batch, 1, 1, generator=generator) < 1 / 3, stretch, scattered)
 
 
 def corrupt(tokens: Tensor, mask: Tensor, codes: int, generator: torch.Generator, wrong: float = 0.08) -> Tensor:
     """Tokens (B, N, G) with the hidden ones replaced by ``codes`` and a few visible ones by others.
 
-    The sampler's own early choices are not always right; a model that has seen wrong neighbours forgives them.
+    The sampler's own early choices are not always right; a model that has seen wrong neighbours forgives them. Absent tokens are
+    hidden ones, of which nobody is asked what they are (:func:`asked`).
     """
     noise = torch.rand(tokens.shape, generator=generator)
     noisy = torch.where(noise < wrong, torch.randint(codes, tokens.shape, generator=generator), tokens)
-    return torch.where(mask, torch.full_like(tokens, codes), noisy)
+    return torch.where(mask | (tokens == ABSENT), torch.full_like(tokens, codes), noisy)
+
+
+def asked(tokens: Tensor, mask: Tensor) -> Tensor:
+    """``mask`` (B, N, G) without the tokens that a clip does not have."""
+    return mask & (tokens != ABSENT)

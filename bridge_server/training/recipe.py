@@ -15,6 +15,7 @@ from typing import Any, Final
 import torch
 
 from bridge_server.audio.encoder import AudioEncoder, load_audio_encoder
+from bridge_server.motion.features import PARTS
 from bridge_server.motion.text_branch import BranchConfig
 from bridge_server.motion.tokenizer import Tokenizer, TokenizerConfig
 from bridge_server.motion.weights import SHIPPED, load_networks, save_network, write_card
@@ -25,6 +26,7 @@ from . import corpus as corpora
 from .audio_stage import train_audio_branch
 from .clips import Clip, read_sets
 from .loop import RunOptions
+from .prepare_store import read_index
 from .sequences import TextTable, TokenSet, build_text_set
 from .speech_set import build_speech_set
 from .text_stage import train_residual_branch, train_text_branch
@@ -63,7 +65,8 @@ class Recipe:
 
     def branch_config(self, **rest: Any) -> BranchConfig:
         """Sizes of the branches."""
-        return BranchConfig(codes=self.settings["tokenizer"]["codes"], groups=len(self.groups), **self.settings["branches"], **rest)
+        groups = len(_tokenizer_config(self).groups)
+        return BranchConfig(codes=self.settings["tokenizer"]["codes"], groups=groups, **self.settings["branches"], **rest)
 
     def _encoder(self, which: str, default: str) -> dict[str, Any]:
         """The options of ``text_encoder`` or ``audio_encoder``: a name, or a table with ``name``, ``folder`` and others."""
@@ -90,26 +93,52 @@ class Recipe:
             marks += [asked["name"], facts["sha256"][:8], hashlib.sha256(repr(facts["layer"]).encode()).hexdigest()[:4]]
         return self.run / f"{'-'.join(marks)}.pt"
 
-    @property
-    def groups(self) -> dict[str, list[str]]:
-        """Token groups, by the tokenizer's configuration."""
-        if self.settings["tokenizer"].get("configuration", "parts") == "single":
+    def groups(self, corpus: corpora.Corpus) -> dict[str, list[str]]:
+        """Token groups, by the tokenizer's ``configuration``: ``single``, a list of parts, or ``parts``: those that the data have.
+
+        :raises UnderstudyError: ``request_invalid`` where a part is named that is unknown or that no clip has.
+        """
+        asked = self.settings["tokenizer"].get("configuration", "parts")
+        if asked == "single":
             return TokenizerConfig.single().groups
-        return TokenizerConfig().groups
+        groups = TokenizerConfig.of_parts(corpora.parts_in(corpus) if asked == "parts" else asked).groups
+        for part in groups:
+            if not any(part in v.parts for v in corpus):
+                raise UnderstudyError("request_invalid", f"The recipe names {part!r}, and no training clip has it.",
+                                      "Leave it out, or add a set with fingers and faces, such as BEAT2.")
+        return groups
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The parts to make features of, as far as the recipe says."""
+        asked = self.settings["tokenizer"].get("configuration", "parts")
+        return PARTS if asked == "parts" else PARTS[:2] if asked == "single" else tuple(asked)
+
+    def corpus(self, split: str, **options: Any) -> corpora.Corpus:
+        """The clips of a split as features of the parts that are learnt."""
+        return corpora.build(self.clips(split), parts=self.parts, **options)
 
     def clips(self, split: str) -> list[Clip]:
         """All clips of a split; a set that is marked non-commercial needs the recipe to say so."""
         clips = read_sets([self.data / name for name in self.settings["data"]], (split,))
-        marked = sorted({c.source for c in clips if c.record.get("non_commercial")})
-        if marked and not self.settings.get("non_commercial", False):
-            raise UnderstudyError("unsupported", f"{', '.join(marked)} is for non-commercial use, and this recipe is not.",
-                                  "Leave the set out, or set non_commercial = true in the recipe.")
+        self.check_terms({c.source for c in clips if c.record.get("non_commercial")})
         return clips
 
+    def check_terms(self, marked: set[str]) -> None:
+        """:raises UnderstudyError: ``unsupported`` where sets are marked non-commercial and the recipe is not."""
+        if marked and not self.settings.get("non_commercial", False):
+            raise UnderstudyError("unsupported", f"{', '.join(sorted(marked))} is for non-commercial use, and this recipe is not.",
+                                  "Leave the set out, or set non_commercial = true in the recipe.")
+
     @property
-    def speech_folder(self) -> Path:
-        """The synthesized performances."""
-        return self.run / self.settings["speech"]
+    def speech_folders(self) -> list[Path]:
+        """The performances with speech: synthesized ones below the run's folder, prepared sets (BEAT2) in the data folder."""
+        named = self.settings["speech"]
+        found = []
+        for name in [named] if isinstance(named, str) else named:
+            own = self.run / name
+            found.append(own if (own / "clips.json").is_file() or not (self.data / name / "clips.json").is_file() else self.data / name)
+        return found
 
 
 def load_recipe(config: str, run: Path, data: Path, **rest: Any) -> Recipe:
@@ -127,9 +156,9 @@ def load_recipe(config: str, run: Path, data: Path, **rest: Any) -> Recipe:
 
 def _tokenizer(recipe: Recipe) -> None:
     s = recipe.settings["tokenizer"]
-    config = TokenizerConfig(recipe.groups, s["codes"], s["levels"], s["width"], s["code_width"])
-    training = corpora.build(recipe.clips("train"), tempi=tuple(recipe.settings["tempi"]))
-    validation = corpora.build(recipe.clips("val"), mirror=False)
+    training = recipe.corpus("train", tempi=tuple(recipe.settings["tempi"]))
+    validation = recipe.corpus("val", mirror=False)
+    config = TokenizerConfig(recipe.groups(training), s["codes"], s["levels"], s["width"], s["code_width"])
     model = train_tokenizer(training, validation, config, recipe.options("tokenizer"))
     save_network(recipe.weights, "tokenizer", model, config.to_json())
 
@@ -141,22 +170,28 @@ def _decoder(recipe: Recipe) -> None:
     trained = _load_tokenizer(recipe)
     if trained.config.levels == 1:
         return
-    training = corpora.build(recipe.clips("train"))
-    validation = corpora.build(recipe.clips("val"), mirror=False)
+    training = recipe.corpus("train")
+    validation = recipe.corpus("val", mirror=False)
     model = refine_decoder(trained, training, validation, recipe.options("decoder"))
     save_network(recipe.weights, "tokenizer", model, model.config.to_json())
 
 
-def _load_tokenizer(recipe: Recipe) -> Tokenizer:
+def _tokenizer_config(recipe: Recipe) -> TokenizerConfig:
+    """What was trained. :raises UnderstudyError: ``file_missing``."""
     from safetensors import safe_open
-    from safetensors.torch import load_file
 
     path = recipe.weights / "tokenizer.safetensors"
     if not path.is_file():
         raise UnderstudyError("file_missing", f"{recipe.run.name} has no trained tokenizer.", "Train the tokenizer stage first.")
     with safe_open(path, "pt") as file:
-        model = Tokenizer(TokenizerConfig(**json.loads(file.metadata()["config"])))
-    model.load_state_dict({k: v.float() for k, v in load_file(path).items()}, strict=False)
+        return TokenizerConfig(**json.loads(file.metadata()["config"]))
+
+
+def _load_tokenizer(recipe: Recipe) -> Tokenizer:
+    from safetensors.torch import load_file
+
+    model = Tokenizer(_tokenizer_config(recipe))
+    model.load_state_dict({k: v.float() for k, v in load_file(recipe.weights / "tokenizer.safetensors").items()}, strict=False)
     return model.eval()
 
 
@@ -167,8 +202,8 @@ def _text_sets(recipe: Recipe) -> tuple[TokenSet, TokenSet]:
         loaded: tuple[TokenSet, TokenSet] = torch.load(cache, weights_only=False)
         return loaded
     tokenizer, table = _load_tokenizer(recipe), TextTable()
-    training = corpora.build(recipe.clips("train"), tempi=tuple(recipe.settings["tempi"]))
-    validation = corpora.build(recipe.clips("val"), mirror=False)
+    training = recipe.corpus("train", tempi=tuple(recipe.settings["tempi"]))
+    validation = recipe.corpus("val", mirror=False)
     usable = [v for v in training if not v.clip.record.get("needs_objects")]
     held = [v for v in validation if not v.clip.record.get("needs_objects")]
     count = recipe.settings["text"]["sequences"]
@@ -189,18 +224,30 @@ def _joined(a: TokenSet, b: TokenSet, encoder: TextEncoder) -> TokenSet:
                     torch.cat((a.until, b.until)), a.table)
 
 
+def _together(sets: list[TokenSet]) -> TokenSet:
+    """Sets with speech that share a table of captions, one after the other."""
+    if len(sets) == 1:
+        return sets[0]
+    heard = [s.audio for s in sets if s.audio is not None]
+    return TokenSet(*(torch.cat([getattr(s, name) for s in sets]) for name in ("tokens", "captions", "since", "until")),
+                    sets[0].table, torch.cat(heard))
+
+
 def _speech_sets(recipe: Recipe) -> tuple[TokenSet, TokenSet]:
     """Training and validation performances with their speech, kept on disk between stages."""
     cache = recipe.cache("speech")
     if cache.is_file():
         loaded: tuple[TokenSet, TokenSet] = torch.load(cache, weights_only=False)
         return loaded
-    if not (recipe.speech_folder / "clips.json").is_file():
-        raise UnderstudyError("file_missing", f"There are no synthesized performances in {recipe.speech_folder}.",
-                              "Run `understudy synthesize` into that folder first.")
+    folders = recipe.speech_folders
+    if missing := [f for f in folders if not (f / "clips.json").is_file()]:
+        raise UnderstudyError("file_missing", f"There are no performances with speech in {missing[0]}.",
+                              "Run `understudy synthesize` into that folder first, or name a prepared set with speech, such as BEAT2.")
+    recipe.check_terms({f.name for f in folders if any(record.get("non_commercial") for record in read_index(f))})
     tokenizer, table, encoder = _load_tokenizer(recipe), TextTable(), recipe.audio_encoder()
-    sets = (build_speech_set(recipe.speech_folder, "train", tokenizer, table, changed=True, seed=recipe.settings["seed"], encoder=encoder),
-            build_speech_set(recipe.speech_folder, "val", tokenizer, table, mirror=False, encoder=encoder))
+    training = [build_speech_set(f, "train", tokenizer, table, changed=True, seed=recipe.settings["seed"], encoder=encoder) for f in folders]
+    validation = [build_speech_set(f, "val", tokenizer, table, mirror=False, encoder=encoder) for f in folders]
+    sets = (_together(training), _together(validation))
     table.embed(recipe.text_encoder())
     torch.save(sets, cache)
     return sets
@@ -208,7 +255,7 @@ def _speech_sets(recipe: Recipe) -> tuple[TokenSet, TokenSet]:
 
 def _text(recipe: Recipe) -> None:
     training, validation = _text_sets(recipe)
-    if (recipe.speech_folder / "clips.json").is_file():
+    if all((folder / "clips.json").is_file() for folder in recipe.speech_folders):
         speech, _ = _speech_sets(recipe)
         few = torch.randperm(len(speech), generator=torch.Generator().manual_seed(0))[: len(training) // 5]
         speech = TokenSet(speech.tokens[few], speech.captions[few], speech.since[few], speech.until[few], speech.table)
@@ -243,11 +290,12 @@ def _card(recipe: Recipe, folder: Path | None = None) -> None:
     # a folder of the encoders says nothing on another machine
     public = {k: {n: x for n, x in v.items() if n != "folder"} if k in ("text_encoder", "audio_encoder") and isinstance(v, dict) else v
               for k, v in s.items()}
+    sets = [*s["data"], *(f.name for f in recipe.speech_folders if f.parent == recipe.data)]
     write_card(
-        folder or recipe.weights, name=s["name"], version=s["version"], licence=s["licence"], data=s["data"],
+        folder or recipe.weights, name=s["name"], version=s["version"], licence=s["licence"], data=list(dict.fromkeys(sets)),
         non_commercial=bool(s.get("non_commercial", False)),
         text_encoder={"name": recipe._encoder("text_encoder", "minilm")["name"], "sha256": recipe.text_encoder().digest},
-        audio_encoder=recipe.audio_encoder().card(), recipe=public,
+        audio_encoder=recipe.audio_encoder().card(), groups=list(_tokenizer_config(recipe).groups), recipe=public,
     )
 
 
@@ -262,7 +310,7 @@ def _release(recipe: Recipe) -> None:
 
 def _evaluate(recipe: Recipe) -> None:
     """Reconstruction of the test split, printed; the full evaluation is ``understudy evaluate``."""
-    test = corpora.build(recipe.clips("test"), mirror=False)
+    test = recipe.corpus("test", mirror=False)
     for name, value in reconstruction(_load_tokenizer(recipe), test).items():
         print(f"{name}: {value:.2f}")
 

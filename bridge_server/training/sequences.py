@@ -5,6 +5,9 @@ Real clips are short and rarely go from one action to another. So sequences are 
 clips joined by a cross-fade of their features, at the place where the poses fit best. Because the
 features hold speeds and not places, the path and heading stay whole. Some sequences take
 the upper body from another one, with its own directions, which teaches that parts can be directed apart.
+
+Hands and faces are there for some clips only. Where they are missing the nearest frames that are there are held, so that
+the tokens beside the gap are not disturbed, and the tokens of the gap itself are marked as absent.
 """
 
 from __future__ import annotations
@@ -15,8 +18,10 @@ from typing import Final
 import numpy as np
 import torch
 
-from bridge_server.motion.conditions import Conditions
-from bridge_server.motion.tokenizer import DOWN_RATE, Tokenizer
+from bridge_server.motion.conditions import IDLE_SENTENCE, SPEECH_SENTENCE, Conditions
+from bridge_server.motion.features import PART_WIDTHS, PARTS
+from bridge_server.motion.scheduling import NEVER
+from bridge_server.motion.tokenizer import ABSENT, DOWN_RATE, Tokenizer
 from bridge_server.text.encoder import TextEncoder
 
 from .captions import paraphrases
@@ -67,7 +72,7 @@ class TextTable:
 class TokenSet:
     """Sequences ready for training.
 
-    :ivar tokens: (S, N, G, L) int16.
+    :ivar tokens: (S, N, G, L) int16, :data:`~bridge_server.motion.tokenizer.ABSENT` where a clip lacks a group.
     :ivar captions: (S, N, G, K) int16, caption numbers of the direction over each token, -1 where fewer than K.
     :ivar since: (S, N, G) float32 seconds, and ``until``.
     :ivar audio: (S, 8 N, width) float16, or None.
@@ -110,10 +115,13 @@ def content_weights(corpus: Corpus, power: float = 0.45) -> np.ndarray:
 
 @dataclass
 class _Sequence:
+    """:ivar missing: (T,) bool of a part that some of the clips lack."""
+
     parts: dict[str, np.ndarray]
     captions: np.ndarray
     since: np.ndarray
     until: np.ndarray
+    missing: dict[str, np.ndarray]
 
 
 def _caption_ids(variant: Variant, table: TextTable, most: int) -> np.ndarray:
@@ -152,8 +160,32 @@ def stitch(corpus: Corpus, weights: np.ndarray, frames: int, table: TextTable, g
         span = slice(begin + (_FADE // 2 if begin else 0), min(end, frames + _FADE))
         t = np.arange(span.start, span.stop)
         ids[span], since[span], until[span] = captions, (t - begin) / _FPS, (end - t) / _FPS
-    parts = {name: _join([p[name] for p in pieces])[:frames] for name in pieces[0]}
-    return _Sequence(parts, ids[:frames], since[:frames], until[:frames])
+    parts, missing = {}, {}
+    for name in PARTS:
+        having = [name in p for p in pieces]
+        if all(having):
+            parts[name] = _join([p[name] for p in pieces])[:frames]
+        elif any(having):
+            parts[name], missing[name] = _bridged(pieces, labels, name, frames)
+    return _Sequence(parts, ids[:frames], since[:frames], until[:frames], missing)
+
+
+def _bridged(pieces: list[dict[str, np.ndarray]], labels: list[tuple[int, int, np.ndarray]], name: str, frames: int
+             ) -> tuple[np.ndarray, np.ndarray]:
+    """A part that only some pieces have, the others bridged by what lies nearest; (frames, width) and (frames,) where it is missing."""
+    total = labels[-1][1]
+    x, there = np.zeros((total, PART_WIDTHS[name]), np.float32), np.zeros(total, bool)
+    for piece, (begin, end, _) in zip(pieces, labels, strict=True):
+        if name in piece:
+            both = min(_FADE, end - begin) if begin and there[begin:begin + _FADE].all() else 0
+            joined = _join([x[begin:begin + both], piece[name]]) if both else piece[name]
+            x[begin:end], there[begin:end] = joined, True
+    known = np.flatnonzero(there)
+    after = np.minimum(np.searchsorted(known, np.arange(total)), len(known) - 1)
+    before = np.maximum(after - 1, 0)
+    at = np.arange(total)
+    nearest = np.where(np.abs(known[before] - at) <= np.abs(known[after] - at), known[before], known[after])
+    return np.where(there[:, None], x, x[nearest])[:frames], ~there[:frames]
 
 
 def _best_start(before: dict[str, np.ndarray], parts: dict[str, np.ndarray], fallback: int, low: int, high: int) -> int:
@@ -161,7 +193,7 @@ def _best_start(before: dict[str, np.ndarray], parts: dict[str, np.ndarray], fal
     if high <= low:
         return fallback
     candidates = np.arange(low, high, 3)
-    distance = sum(np.abs(parts[name][candidates] - before[name][-_FADE]).mean(1) for name in parts)
+    distance = sum(np.abs(parts[name][candidates] - before[name][-_FADE]).mean(1) for name in ("lower", "upper"))
     return int(candidates[int(np.argmin(distance))])
 
 
@@ -175,36 +207,68 @@ def _join(pieces: list[np.ndarray]) -> np.ndarray:
     return out
 
 
+def _absent(sequence: _Sequence, name: str, length: int) -> np.ndarray:
+    """(length,) bool: tokens of a part that a sequence does not have, or has not all frames of."""
+    if name not in sequence.parts:
+        return np.ones(length, bool)
+    if name not in sequence.missing:
+        return np.zeros(length, bool)
+    return sequence.missing[name][: length * DOWN_RATE].reshape(length, DOWN_RATE).any(1)
+
+
+def _labels(sequence: _Sequence, group: str, centre: np.ndarray, speech: int, idle: int
+            ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Captions (N, K), since and until (N,) of a group. A face is never directed: it speaks or it idles, as at performance."""
+    captions, since, until = sequence.captions[centre], sequence.since[centre], sequence.until[centre]
+    if group == "face":
+        own = np.full_like(captions, -1)
+        own[:, 0] = np.where((captions == speech).any(1), speech, idle)
+        return own, np.full_like(since, NEVER), np.full_like(until, NEVER)
+    return captions, since, until
+
+
 def build_text_set(
     corpus: Corpus, tokenizer: Tokenizer, count: int, table: TextTable, seed: int, recombine: float = 0.25, length: int = LENGTH
 ) -> TokenSet:
-    """``count`` stitched sequences as tokens. Groups must be ``lower`` and ``upper``, or one ``body`` group."""
+    """``count`` stitched sequences as tokens. Groups must be parts, ``lower`` and ``upper`` among them, or one ``body`` group.
+
+    Hands and face go with the upper body where that comes from another sequence.
+    """
     generator = np.random.default_rng(seed)
     weights = content_weights(corpus)
     frames = length * DOWN_RATE
-    groups = len(tokenizer.group_names)
+    names = tokenizer.group_names
     tokens, captions, since, until = [], [], [], []
-    batch: list[dict[str, np.ndarray]] = []
+    batch: list[tuple[dict[str, np.ndarray], np.ndarray]] = []
+    speech, idle = (table.add(SPEECH_SENTENCE), table.add(IDLE_SENTENCE)) if "face" in names else (-1, -1)
 
     def flush() -> None:
-        if batch:
-            parts = {name: torch.from_numpy(np.stack([b[name] for b in batch])) for name in batch[0]}
-            tokens.append(tokenizer.encode(parts).to(torch.int16))
-            batch.clear()
+        if not batch:
+            return
+        parts = {}
+        for name in {name for one, _ in batch for name in one}:
+            blank = np.zeros((frames, PART_WIDTHS[name]), np.float32)
+            parts[name] = torch.from_numpy(np.stack([one.get(name, blank) for one, _ in batch]))
+        absent = torch.from_numpy(np.stack([gone for _, gone in batch]))
+        tokens.append(tokenizer.encode(parts).cpu().masked_fill(absent[..., None], ABSENT).to(torch.int16))
+        batch.clear()
 
     centre = np.arange(length) * DOWN_RATE + DOWN_RATE // 2
     for _ in range(count):
         a = stitch(corpus, weights, frames, table, generator)
-        sources = [a] * groups
-        parts = a.parts
-        if groups > 1 and generator.random() < recombine:
+        sources = [a] * len(names)
+        if len(names) > 1 and generator.random() < recombine:
             b = stitch(corpus, weights, frames, table, generator)
-            parts = {"lower": a.parts["lower"], "upper": b.parts["upper"]}
-            sources = [a, b]
-        batch.append(parts)
-        captions.append(np.stack([s.captions[centre] for s in sources], 1))
-        since.append(np.stack([s.since[centre] for s in sources], 1))
-        until.append(np.stack([s.until[centre] for s in sources], 1))
+            sources = [a if name == "lower" else b for name in names]
+        if names == ["body"]:
+            parts, absent = a.parts, np.zeros((length, 1), bool)
+        else:
+            parts = {name: s.parts[name] for name, s in zip(names, sources, strict=True) if name in s.parts}
+            absent = np.stack([_absent(s, name, length) for name, s in zip(names, sources, strict=True)], 1)
+        batch.append((parts, absent))
+        labels = [_labels(s, name, centre, speech, idle) for name, s in zip(names, sources, strict=True)]
+        for column, into in zip(zip(*labels, strict=True), (captions, since, until), strict=True):
+            into.append(np.stack(column, 1))
         if len(batch) == 64:
             flush()
     flush()

@@ -9,17 +9,18 @@ from torch.nn import functional
 
 from bridge_server.motion.residual import ResidualBranch
 from bridge_server.motion.text_branch import BranchConfig, TextBranch
-from bridge_server.motion.tokenizer import PartCoder, Tokenizer
+from bridge_server.motion.tokenizer import ABSENT, PartCoder, Tokenizer
 
 from .loop import RunOptions, train
-from .masking import corrupt, draw_mask
+from .masking import asked, corrupt, draw_mask
 from .sequences import TokenSet
 
 __all__ = ["masked_loss", "sums_below", "train_residual_branch", "train_text_branch"]
 
 
 def masked_loss(logits: Tensor, tokens: Tensor, mask: Tensor) -> Tensor:
-    """Cross-entropy () over hidden tokens, with a little label smoothing: near codes are near motions."""
+    """Cross-entropy () over hidden tokens, with a little label smoothing: near codes are near motions. Absent ones do not count."""
+    mask = asked(tokens, mask)
     return functional.cross_entropy(logits[mask], tokens[mask], label_smoothing=0.05)
 
 
@@ -57,11 +58,12 @@ def train_text_branch(
 
 
 def sums_below(tokenizer: Tokenizer, tokens: Tensor, level: int) -> Tensor:
-    """(B, N, G, code_width): each token's code vectors of the levels under ``level``, added up."""
+    """(B, N, G, code_width): each token's code vectors of the levels under ``level``, added up; zeros for absent tokens."""
     sums = []
     for g, coder in enumerate(tokenizer.coders.values()):
         assert isinstance(coder, PartCoder)
-        sums.append(coder.quantizer.lookup(tokens[:, :, g, :level]))
+        index = tokens[:, :, g, :level]
+        sums.append(coder.quantizer.lookup(index.clamp_min(0)) * (index[..., :1] != ABSENT))
     return torch.stack(sums, 2)
 
 
@@ -78,11 +80,11 @@ def train_residual_branch(
         # a few wrong coarse tokens, as the sampler will bring
         noisy = corrupt(tokens[..., 0], torch.zeros_like(tokens[..., 0], dtype=torch.bool), config.codes, g, 0.05 if drop else 0.0)
         seen = tokens.clone()
-        seen[..., 0] = noisy
+        seen[..., 0] = torch.where(tokens[..., 0] == ABSENT, tokens[..., 0], noisy)
         d = options.device
         below = sums_below(tokenizer, seen.to(d), level)
         logits = m(below, level, source.conditions(rows, g, drop, 0.15 if drop else 0.0).to(d))
-        return functional.cross_entropy(logits.flatten(0, 2), tokens[..., level].to(d).flatten(), label_smoothing=0.05)
+        return functional.cross_entropy(logits.flatten(0, 2), tokens[..., level].to(d).flatten(), ignore_index=ABSENT, label_smoothing=0.05)
 
     def step() -> tuple[Tensor, dict[str, float]]:
         rows = torch.randint(len(data), (batch,), generator=generator)
