@@ -41,7 +41,7 @@ class UNDERSTUDY_OT_import_directions(directions.OnCharacter, bpy.types.Operator
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         """Replace the strips, unless anything in the file is wrong."""
-        from .core.direction_files import load
+        from .shared.direction_files import load
 
         character = cast.active(context)
         try:
@@ -69,7 +69,7 @@ class UNDERSTUDY_OT_export_directions(directions.OnCharacter, bpy.types.Operator
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         """Write by suffix."""
-        from .core.direction_files import save
+        from .shared.direction_files import save
 
         character = cast.active(context)
         origin, rate = cast.origin(context, character), cast.fps(context.scene)

@@ -100,8 +100,12 @@ class Edit:
         base = before.concatenate(way).concatenate(after)
         return cls(base, [Range(len(before) / before.fps, (len(before) + frames) / before.fps)], kind="between")
 
-    def check(self) -> None:
-        """:raises UnderstudyError: ``request_invalid`` for empty ranges, ranges outside the base and locks that exclude them."""
+    def check(self, seconds: float | None = None) -> None:
+        """Refuse what cannot be made.
+
+        :param seconds: what the request lasts: longer than the base, the edit need name nothing but to go on.
+        :raises UnderstudyError: ``request_invalid`` for empty ranges, ranges outside the base and locks that exclude them.
+        """
         for part in (*(r.part for r in self.ranges), *(lock.part for lock in self.locks)):
             if part not in BODY_PARTS:
                 raise _invalid(f"The edit is for the unknown body part {part!r}.", f"Choose one of {', '.join(BODY_PARTS)}.")
@@ -117,8 +121,9 @@ class Edit:
                                "Remove the lock, or lengthen the take first.")
         if self.kind == "between" and (self.loop or not self.ranges):
             raise _invalid("A way between two poses needs a range, and cannot be a loop.", "Name the range between the poses.")
-        if not self.ranges and not self.loop and not self.locks:
-            raise _invalid("The edit names nothing to perform again.", "Choose a range, or ask for a loop.")
+        longer = seconds is not None and round(seconds * self.base.fps) > len(self.base)
+        if not self.ranges and not self.loop and not self.locks and not longer:
+            raise _invalid("The edit names nothing to perform again.", "Choose a range, ask for a loop, or lengthen the performance.")
         locked = self._locked_frames()
         for n, r in enumerate(self.ranges, start=1):
             first, end = round(r.start * self.base.fps), min(round(r.end * self.base.fps), len(self.base))
@@ -150,8 +155,8 @@ class Edit:
         return data, {f"base_{k}": np.ascontiguousarray(v) for k, v in buffers.items()}
 
     @classmethod
-    def from_parts(cls, data: Any, buffers: dict[str, np.ndarray]) -> Edit:
-        """The inverse of :meth:`to_parts`. :raises UnderstudyError: ``request_invalid``."""
+    def from_parts(cls, data: Any, buffers: dict[str, np.ndarray], seconds: float | None = None) -> Edit:
+        """The inverse of :meth:`to_parts`; ``seconds`` as :meth:`check` takes it. :raises UnderstudyError: ``request_invalid``."""
         if found := problem(data, _SCHEMA, "edit"):
             raise _invalid(f"The edit cannot be read: {found}.", "Correct this value and perform again.")
         try:
@@ -163,7 +168,7 @@ class Edit:
         edit = cls(base, [Range(float(r["start"]), float(r["end"]), r.get("part", "full")) for r in data.get("ranges", [])],
                    [Lock(float(x["time"]), x.get("part", "full")) for x in data.get("locks", [])], bool(data.get("loop", False)),
                    data.get("kind", "perform"))
-        edit.check()
+        edit.check(seconds)
         return edit
 
 

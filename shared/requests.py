@@ -89,7 +89,7 @@ class MotionRequest:
         request["directions"] = timeline.to_json(self.directions)["directions"]
         buffers = {} if self.audio is None else {"audio": self.audio}
         if self.edit is not None:
-            self.edit.check()
+            self.edit.check(self.duration)
             request["edit"], base = self.edit.to_parts()
             buffers |= base
         return Message("submit", id or new_id(), {"kind": "motion", "request": request}, buffers, token)
@@ -114,7 +114,7 @@ class MotionRequest:
             raise UnderstudyError("request_invalid", "The audio did not arrive as the bytes of a file.",
                                   "Send the file's bytes as one uint8 buffer named audio.")
         if data.get("edit") is not None:
-            request.edit = Edit.from_parts(data["edit"], message.buffers)
+            request.edit = Edit.from_parts(data["edit"], message.buffers, request.duration)
             if request.edit.base.fps != request.fps:
                 raise UnderstudyError("request_invalid", f"The take has {request.edit.base.fps:g} frames per second, the request "
                                       f"{request.fps:g}.", "Perform the edit at the take's own frame rate.")

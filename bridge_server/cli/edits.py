@@ -26,7 +26,8 @@ def add_options(parser: Any) -> None:
         help="perform the way from one key pose to another, --seconds long; each is a motion file, or FILE@TIME for one pose "
         "of it, or FILE@START-END for a stretch. Both come back as they are, with the way between them",
     )
-    group.add_argument("--edit", type=Path, metavar="FILE", help="a motion file, some of which is to be performed again")
+    group.add_argument("--edit", type=Path, metavar="FILE", help="a motion file, some of which is to be performed again; with --seconds longer "
+                       "than it lasts, it is performed on from its end")
     group.add_argument(
         "--range",
         action="append",
@@ -112,5 +113,5 @@ def edit_from(arguments: argparse.Namespace) -> Edit | None:
                                   "Name the motion with --edit.")
         return None
     edit.locks = [parse_lock(text) for text in arguments.lock]
-    edit.check()
+    edit.check(arguments.seconds)
     return edit

@@ -12,10 +12,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TextIO
 
-from bridge_server.cli import edits, options
+from bridge_server.cli import edits, faces, options
 from bridge_server.cli.client import Client, connect, read_audio
 from bridge_server.cli.launch import bridge_for
-from shared import timeline
+from shared import direction_files, timeline
 from shared.errors import UnderstudyError
 from shared.motion import Motion
 from shared.requests import MotionRequest, check_request
@@ -34,7 +34,7 @@ def add_parser(subparsers: Any) -> None:
         "Uses the bridge that is running, or starts one for this.",
     )
     parser.add_argument("--audio", type=Path, help="speech: any sound or video file")
-    parser.add_argument("--directions", type=Path, help="directions as JSON")
+    parser.add_argument("--directions", type=Path, help="directions as JSON, CSV, SRT or VTT, by the name's ending")
     parser.add_argument(
         "--say",
         action="append",
@@ -54,13 +54,13 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--temperature", type=float, default=1.0)
     parser.add_argument("--in-place", action="store_true", help="keep the pelvis over its starting point")
     parser.add_argument("--no-keep-time", action="store_true", help="leave strokes where they fall instead of leading them to syllables")
-    parser.add_argument("--no-face", action="store_true")
     parser.add_argument("--amplitude", type=float, default=1.0, help="gesture size, 0 to 2")
     parser.add_argument("--tempo", type=float, default=1.0, help="0 to 2")
     parser.add_argument("--energy", type=float, default=1.0, help="sharpness of movements, 0 to 2")
     parser.add_argument(
         "--variations", type=int, default=1, metavar="N", help="perform N times with the seeds from --seed on, into FILE-1.npz and so on"
     )
+    faces.add_options(parser)
     edits.add_options(parser)
     parser.add_argument("--keep-bridge", action="store_true", help="leave a bridge that was started for this running")
     parser.add_argument("--no-start", action="store_true", help="fail when no bridge is running, rather than start one")
@@ -88,7 +88,7 @@ def parse_say(text: str) -> timeline.Direction:
 
 def make_request(arguments: argparse.Namespace) -> MotionRequest:
     """The request that the options describe. :raises UnderstudyError: what is wrong with them."""
-    directions = timeline.load(arguments.directions) if arguments.directions else []
+    directions = direction_files.load(arguments.directions) if arguments.directions else []
     directions += [parse_say(text) for text in arguments.say]
     edit = edits.edit_from(arguments)
     seconds = arguments.seconds if edit is None or not arguments.edit else max(arguments.seconds or 0.0, edit.base.duration)
@@ -108,7 +108,10 @@ def make_request(arguments: argparse.Namespace) -> MotionRequest:
         tempo=arguments.tempo,
         energy=arguments.energy,
         in_place=arguments.in_place,
+        keep_time=not arguments.no_keep_time,
         face=not arguments.no_face,
+        transcript=faces.transcript_from(arguments),
+        face_settings=faces.settings_from(arguments),
         edit=edit,
     )
     if arguments.audio is not None:
@@ -158,7 +161,8 @@ class Bar:
 def run(arguments: argparse.Namespace) -> int:
     """Perform and write; returns 0."""
     request = make_request(arguments)
-    for path in (arguments.out, arguments.bvh):
+    faces.check(arguments)
+    for path in (arguments.out, arguments.bvh, arguments.face_curves):
         if isinstance(path, Path) and not path.parent.is_dir():
             raise UnderstudyError(
                 "file_missing", f"There is no folder {path.parent}.", "Make it, or choose another place for the result."
@@ -181,8 +185,9 @@ def _perform(client: Client, request: MotionRequest, arguments: argparse.Namespa
         bar.close()
     for warning in motion.metadata.get("warnings", []):
         print(f"note: {warning}", file=sys.stderr)
-    out, bvh = (p.with_stem(p.stem + mark) if isinstance(p, Path) else p for p in (arguments.out, arguments.bvh))
-    written = write(motion, out, bvh)
+    out, bvh, curves = (p.with_stem(p.stem + mark) if isinstance(p, Path) else p
+                        for p in (arguments.out, arguments.bvh, arguments.face_curves))
+    written = write(motion, out, bvh, curves)
     stages = ", ".join(f"{name} {seconds:.2f} s" for name, seconds in motion.metadata.get("stages", {}).items())
     print(
         f"{motion.duration:.2f} s of motion ({len(motion)} frames at {motion.fps:g} fps) "
@@ -191,7 +196,7 @@ def _perform(client: Client, request: MotionRequest, arguments: argparse.Namespa
     )
 
 
-def write(motion: Motion, out: Path, bvh: Path | bool | None) -> list[Path]:
+def write(motion: Motion, out: Path, bvh: Path | bool | None, curves: Path | None = None) -> list[Path]:
     """Write the files; returns their paths. :raises UnderstudyError: ``file_invalid`` when one cannot be written."""
     written = [out]
     try:
@@ -202,6 +207,9 @@ def write(motion: Motion, out: Path, bvh: Path | bool | None) -> list[Path]:
             path = bvh if isinstance(bvh, Path) else out.with_suffix(".bvh")
             write_bvh(motion, path)
             written.append(path)
+        if curves is not None:
+            faces.write(motion, curves)
+            written.append(curves)
     except OSError as error:
         raise UnderstudyError(
             "file_invalid",

@@ -14,6 +14,7 @@ from bridge_server.face.visemes import MOUTH_CURVES, VISEMES, shape_matrix
 from shared import rotations as rot
 from shared.errors import UnderstudyError
 from shared.face_curves import ARKIT, ARKIT_INDEX
+from shared.formats.face_curves import stacked, visemes_of
 
 __all__ = [
     "JAW_FORWARD",
@@ -37,12 +38,7 @@ JAW_FORWARD: Final = np.radians(-3.0)
 
 def stack(curves: Mapping[str, np.ndarray]) -> np.ndarray:
     """(T, 52) float64 in ARKit order; curves that are missing count as 0."""
-    length = max((len(v) for v in curves.values()), default=0)
-    out = np.zeros((length, len(ARKIT)))
-    for name, values in curves.items():
-        if name in ARKIT_INDEX:
-            out[:, ARKIT_INDEX[name]] = values
-    return out
+    return stacked(curves)
 
 
 def viseme_map() -> np.ndarray:
@@ -59,13 +55,8 @@ def viseme_map() -> np.ndarray:
 
 def to_visemes(curves: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """The fifteen Oculus visemes, each (T,) float32 in [0, 1]; ``sil`` is what the others leave of 1."""
-    weights = np.clip(stack(curves) @ viseme_map(), 0, 1)
-    weights /= np.maximum(weights.sum(axis=1, keepdims=True), 1)
-    silence = np.maximum(1 - weights.sum(axis=1, keepdims=True), 0)
-    return {
-        name: column.astype(np.float32)
-        for name, column in zip(VISEMES, np.concatenate((silence, weights), 1).T, strict=True)
-    }
+    weights = visemes_of(stack(curves), viseme_map())
+    return {name: column.astype(np.float32) for name, column in zip(VISEMES, weights.T, strict=True)}
 
 
 def to_smplx_joints(curves: Mapping[str, np.ndarray]) -> np.ndarray:

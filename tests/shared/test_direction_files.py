@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from blender_addon.core.direction_files import SUFFIXES, dumps, load, loads, save
-from blender_addon.shared.errors import UnderstudyError
-from blender_addon.shared.timeline import Direction
+from shared.direction_files import SUFFIXES, dumps, load, loads, save
+from shared.errors import UnderstudyError
+from shared.timeline import Direction
 
 DIRECTIONS = [
     Direction(0.0, 2.5, "walks forward", "full", 1.25, 7), Direction(61.25, 3723.5, 'waves, "hello"', "right_arm"),

@@ -1,5 +1,5 @@
-# SPDX-License-Identifier: GPL-3.0-or-later
-"""Directions in other people's files: CSV tables and subtitles (SRT, WebVTT), read and written; JSON by ``shared``."""
+# SPDX-License-Identifier: Apache-2.0
+"""Directions in other people's files: CSV tables and subtitles (SRT, WebVTT), read and written; JSON by :mod:`.timeline`."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
-from ..shared import timeline
-from ..shared.errors import UnderstudyError
-from ..shared.timeline import Direction
+from . import timeline
+from .errors import UnderstudyError
+from .timeline import Direction
 
 __all__ = ["SUFFIXES", "dumps", "load", "loads", "save"]
 
