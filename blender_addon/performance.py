@@ -52,7 +52,7 @@ class Performing(Staying):
                 batch.wait_for(job, batch.print_progress)
                 remarks.report(self, job.owner.remarks)
                 while following := job.owner.following:
-                    job = jobs.begin(context, character, seeds=following)
+                    job = self._began(jobs.begin(context, character, seeds=following))
                     batch.wait_for(job, batch.print_progress)
                     remarks.report(self, job.owner.remarks)
         except UnderstudyError as error:
@@ -137,6 +137,21 @@ class UNDERSTUDY_OT_cancel(bpy.types.Operator):
         return {"FINISHED"}
 
 
+def _advanced(layout: Any, settings: Any) -> None:
+    """What is seldom changed, folded away."""
+    header, body = layout.panel("understudy_advanced", default_closed=True)
+    header.label(text="Advanced")
+    if body is None:
+        return
+    body.use_property_split = True
+    body.use_property_decorate = False
+    for name in ("text_guidance", "audio_guidance", "temperature"):
+        body.prop(settings, name, slider=True)
+    row = body.row()
+    row.active = settings.key_mode == "SIMPLIFIED"
+    row.prop(settings, "face_error", slider=True)
+
+
 def draw(layout: Any, context: bpy.types.Context, character: Any) -> None:
     """The panel's content."""
     from . import lock_ops, regenerate, terms
@@ -157,6 +172,7 @@ def draw(layout: Any, context: bpy.types.Context, character: Any) -> None:
     row = column.row(align=True)
     row.prop(settings, "seed")
     row.prop(settings, "seed_locked", text="", icon="LOCKED" if settings.seed_locked else "UNLOCKED")
+    _advanced(layout, settings)
     job = session.job_of(character)
     if job is None:
         main = layout.row()

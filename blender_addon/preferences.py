@@ -10,7 +10,7 @@ from .choices import KEY_MODES, ROOTS
 from .shared.errors import UnderstudyError
 from .shared.keys import is_key
 
-__all__ = ["CLASSES", "UnderstudyPreferences", "bridge_address", "checked", "get"]
+__all__ = ["CLASSES", "UnderstudyPreferences", "bridge_address", "checked", "get", "online"]
 
 
 checked: list[tuple[str, str]] = []
@@ -33,6 +33,15 @@ class UnderstudyPreferences(bpy.types.AddonPreferences):
         description="Start the bridge when it is first needed, and end it with Blender")
     device: StringProperty(
         name="Device", default="auto", description="What the bridge computes on: auto, cpu, cuda, cuda:1, mps")
+    generator: StringProperty(
+        name="Generator", description="What performs the body: a name that 'understudy generators' lists, or process: and the path of a "
+                                      "generator's TOML file; empty: Understudy's own")
+    audio2face: StringProperty(
+        name="Audio2Face Folder", subtype="DIR_PATH",
+        description="Folder of an Audio2Face-3D v2 model that you have; the route audio2face of a face performs with it")
+    face_fit: StringProperty(
+        name="Face Fit Matrix", subtype="FILE_PATH",
+        description="Your own matrix (.npy, 52 rows) from ARKit weights to SMPL-X or FLAME expression, for exported motion")
     address: StringProperty(
         name="Address", description="Address of a bridge started by hand, as tcp://127.0.0.1:40123; empty: found by itself")
     token: StringProperty(
@@ -60,7 +69,11 @@ class UnderstudyPreferences(bpy.types.AddonPreferences):
         for text, icon in checked:
             layout.label(text=text, icon=icon, translate=False)
         layout.prop(self, "auto_start")
-        layout.prop(self, "device")
+        for name in ("device", "generator", "audio2face", "face_fit"):
+            layout.prop(self, name)
+        layout.label(text="These hold from the bridge's next start; one that you started by hand has its own", icon="INFO")
+        if not online():
+            layout.label(text="Online access is off in System: the bridge fetches no models, and uses those that are there", icon="INFO")
         layout.separator()
         layout.prop(self, "address")
         if self.address:
@@ -72,7 +85,7 @@ class UnderstudyPreferences(bpy.types.AddonPreferences):
                 layout.label(text="A server key has 40 characters; copy the whole line", icon="ERROR")
             if not _is_loopback(self.address) and not self.key_file:
                 layout.label(text="A bridge on another computer asks for a key file", icon="ERROR")
-            if not _is_loopback(self.address) and not bpy.app.online_access:
+            if not _is_loopback(self.address) and not online():
                 layout.label(text="Allow Online Access in System to use another computer", icon="ERROR")
             layout.row().operator("understudy.test_connection", icon="LINKED")
         layout.separator()
@@ -88,6 +101,7 @@ class _Defaults:
     bridge_python = bridge_folder = address = token = server_key = key_file = ""
     auto_start = True
     device = "auto"
+    generator = audio2face = face_fit = ""
     export_folder = "//"
     default_keys, default_root = KEY_MODES[0][0], ROOTS[0][0]
 
@@ -96,6 +110,11 @@ def get() -> Any:
     """The preferences, or their defaults where the add-on is not in the list of enabled ones."""
     addon = bpy.context.preferences.addons.get(__package__ or "")
     return addon.preferences if addon is not None and addon.preferences is not None else _Defaults
+
+
+def online() -> bool:
+    """Whether the user lets Blender and what it starts reach the internet."""
+    return bool(bpy.app.online_access)
 
 
 def _is_loopback(address: str) -> bool:
@@ -112,7 +131,7 @@ def _is_loopback(address: str) -> bool:
 def bridge_address() -> str:
     """The chosen address, or "". :raises UnderstudyError: for another computer while online access is off."""
     address = str(get().address).strip()
-    if address and not _is_loopback(address) and not bpy.app.online_access:
+    if address and not _is_loopback(address) and not online():
         raise UnderstudyError("unsupported", f"The bridge at {address} is on another computer, and online access is off.",
                               "Allow online access in the preferences under System, or clear the bridge's address.")
     return address

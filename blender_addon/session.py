@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from .shared.keys import ClientKey
     from .shared.state import BridgeRecord
 
-__all__ = ["Owner", "cancel", "desk", "finishing", "job_of", "key", "notices", "open_jobs", "pump", "shutdown", "source_root",
+__all__ = ["Owner", "ask_for_offers", "cancel", "desk", "finishing", "job_of", "key", "notices", "open_jobs", "pump", "shutdown", "source_root",
            "tell", "trial", "wait_for"]
 
 _log = logging.getLogger("understudy.session")
@@ -76,9 +76,17 @@ def _command() -> "BridgeCommand":
 
     chosen = preferences.get()
     arguments: tuple[str, ...] = ("--device", str(chosen.device)) if chosen.device not in ("", "auto") else ()
+    if generator := str(chosen.generator).strip():
+        kind, colon, path = generator.partition(":")
+        arguments += ("--generator", f"process:{bpy.path.abspath(path)}" if colon and kind == "process" else generator)
     arguments += tuple(shlex.split(os.environ.get("UNDERSTUDY_BRIDGE_ARGUMENTS", "")))
+    environment = {name: bpy.path.abspath(path) for name, path in (
+        ("UNDERSTUDY_AUDIO2FACE", chosen.audio2face), ("UNDERSTUDY_FACE_FIT", chosen.face_fit)) if path}
+    if not preferences.online():
+        # the bridge is this add-on's child and keeps to Blender's setting; the libraries that fetch models all heed this
+        environment["HF_HUB_OFFLINE"] = "1"
     return find_command(bpy.path.abspath(chosen.bridge_python), bpy.path.abspath(chosen.bridge_folder), arguments,
-                        source_root())
+                        source_root(), tuple(environment.items()))
 
 
 def _fixed_record() -> "BridgeRecord | None":
@@ -135,6 +143,26 @@ def desk() -> "Desk":
 def link_state() -> "tuple[str, BridgeLink | None]":
     """The state of the link for the panel, without making one."""
     return (_desk.link.state, _desk.link) if _desk is not None else ("off", None)
+
+
+_asked = -1
+
+
+def ask_for_offers() -> None:
+    """A bridge that was met while it loaded did not know its renderers and faces yet: ask again, a few times for each connection."""
+    global _asked
+    from .shared.protocol import Message
+
+    state, link = link_state()
+    if link is None or state != "ready" or link.welcome.get("renderers"):
+        return
+    # by the clock of redraws; each epoch begins anew
+    if _asked // 1000 != link.epoch:
+        _asked = link.epoch * 1000
+    if _asked % 1000 < 500:
+        _asked += 1
+        if _asked % 20 == 1:
+            link.send(Message("status"))
 
 
 def job_of(character: Any) -> "Job | None":

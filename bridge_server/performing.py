@@ -65,10 +65,11 @@ class MotionPerformer:
         return self._ensure(self._weights).describe()
 
     def facts(self) -> dict[str, Any]:
-        """What else can be done here: films, by these renderers. Takes a moment, and never raises."""
+        """What else can be done here: films, by these renderers, and faces, by these routes. Takes a moment, and never raises."""
+        from bridge_server.face.routes import available
         from bridge_server.video.renderers import describe_all
 
-        return {"renderers": [item.to_json() for item in describe_all()]}
+        return {"renderers": [item.to_json() for item in describe_all()], "faces": available()}
 
     def _ensure(self, weights: str) -> generators.Generator:
         if self._generator is None or self._loaded != weights:

@@ -74,6 +74,7 @@ BODY_SCHEMAS: Final[dict[str, dict[str, Any]]] = {
             "bridge": {"type": "string", "maxLength": 200}, "device": {"type": "string", "maxLength": 200},
             "capabilities": {"type": "array", "items": {"type": "string"}},
             "models": {"type": "array", "items": _OPEN}, "renderers": {"type": "array", "items": _OPEN},
+            "faces": {"type": "array", "items": {"type": "string"}},
             "weights": {"type": "array", "items": _OPEN}, "pid": {"type": "integer"}, "log": {"type": "string"},
         },
     },

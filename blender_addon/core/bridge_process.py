@@ -37,12 +37,13 @@ class BridgeCommand:
 
     :ivar python: interpreter that has the bridge's packages.
     :ivar folder: folder that holds ``bridge_server``, or None where the package is installed.
-    :ivar arguments: appended to ``serve``.
+    :ivar arguments: appended to ``serve``. :ivar environment: variables that are set for it, beside those that are there.
     """
 
     python: Path
     folder: Path | None = None
     arguments: tuple[str, ...] = ()
+    environment: tuple[tuple[str, str], ...] = ()
 
 
 def _venv_python(folder: Path) -> Path:
@@ -50,7 +51,7 @@ def _venv_python(folder: Path) -> Path:
 
 
 def find_command(python: str = "", folder: str = "", arguments: tuple[str, ...] = (),
-                 source_root: Path | None = None) -> BridgeCommand:
+                 source_root: Path | None = None, environment: tuple[tuple[str, str], ...] = ()) -> BridgeCommand:
     """The command to start the bridge with, from the first of these that names a Python:
 
     the given preference, ``$UNDERSTUDY_BRIDGE_PYTHON``, ``install.json`` in the state folder (``{"python", "folder"}``),
@@ -79,7 +80,7 @@ def find_command(python: str = "", folder: str = "", arguments: tuple[str, ...] 
     if folder and not (Path(folder) / "bridge_server").is_dir():
         raise UnderstudyError("file_missing", f"There is no bridge in the folder {folder}.",
                               "Choose the folder that holds bridge_server in the add-on's preferences.")
-    return BridgeCommand(Path(chosen), Path(folder) if folder else None, arguments)
+    return BridgeCommand(Path(chosen), Path(folder) if folder else None, arguments, environment)
 
 
 def pid_alive(pid: int) -> bool:
@@ -151,7 +152,7 @@ class BridgeProcess:
         self.log_path.parent.mkdir(parents=True, exist_ok=True)
         # Blender may have set these for its own Python; in another one they break every import
         environment = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP")}
-        environment["PYTHONUNBUFFERED"] = "1"
+        environment |= {"PYTHONUNBUFFERED": "1", **dict(command.environment)}
         line = [str(command.python), "-m", "bridge_server", "serve", "--parent-pid", str(os.getpid()), *command.arguments]
         flags = getattr(subprocess, "CREATE_NO_WINDOW", 0)  # on Windows only
         self._output = self.log_path.open("wb")

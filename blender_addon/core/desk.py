@@ -170,9 +170,9 @@ class Desk:
         job.parts.append(part.slice(known - first, len(part)))
 
     def _on_message(self, message: Message) -> None:
-        if message.type == "status" and "renderers" in message.body:
+        if message.type == "status":
             # a bridge that was met while it loaded did not know them yet
-            self.link.welcome["renderers"] = message.body["renderers"]
+            self.link.welcome.update({name: message.body[name] for name in ("renderers", "faces") if name in message.body})
         job = self.jobs.get(message.id)
         if job is None or not job.open:
             return

@@ -6,19 +6,20 @@ takes, which exchanges the object's action, does not touch them.
 """
 
 import hashlib
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import bpy
 import numpy as np
 from bpy.props import EnumProperty, FloatProperty, PointerProperty, StringProperty
 
-from .. import cast, compat
+from .. import cast, compat, session
 from . import words
 
 if TYPE_CHECKING:
     from ..shared.face_settings import FaceSettings, Sampled
 
-__all__ = ["CLASSES", "FaceActing", "draw", "of", "sampled", "signature", "transcript_of"]
+__all__ = ["CLASSES", "FaceActing", "draw", "of", "routes", "sampled", "signature", "transcript_of"]
 
 EMOTIONS = [
     ("neutral", "Neutral", "What directions and speech bring along"),
@@ -46,6 +47,19 @@ def _is_target(self: Any, candidate: bpy.types.Object) -> bool:
     return candidate.data is not self.id_data
 
 
+def routes() -> list[str]:
+    """The ways to make a face that the bridge says it has; before it is connected, and where it says nothing, the rules."""
+    link = session.link_state()[1]
+    found = link.welcome.get("faces") if link is not None else None
+    names = [name for name in found if isinstance(name, str)] if isinstance(found, list) else []
+    return names or ["rules"]
+
+
+def _routes(_settings: Any, _context: bpy.types.Context, typed: str) -> Iterable[str]:
+    """Names to offer for what has been typed."""
+    return [name for name in routes() if typed.lower() in name.lower()]
+
+
 class FaceActing(bpy.types.PropertyGroup):
     """Settings of one character's face; emotion, intensity, gaze and its target can be keyed."""
 
@@ -66,7 +80,8 @@ class FaceActing(bpy.types.PropertyGroup):
         description="Seconds by which the lips run ahead of the sound; negative: behind")
     language: EnumProperty(name="Language", items=LANGUAGES, options=set(), description="What is spoken")
     route: StringProperty(
-        name="Route", options=set(), description="Who performs the face; empty: the bridge's own rules. audio2face: your own model")
+        name="Route", options=set(), search=_routes, search_options={"SUGGESTION"},
+        description="Who performs the face, of those that the bridge has; empty: its own rules. audio2face: the model in the preferences")
     text: PointerProperty(name="Text", type=bpy.types.Text, description="The transcript as a text of this file, instead of one line")
 
 
@@ -210,6 +225,10 @@ def draw(layout: Any, context: bpy.types.Context, character: Any) -> None:
     for name in _STRENGTHS:
         column.prop(settings, name, slider=True)
     column.prop(settings, "lead")
+    session.ask_for_offers()
+    column.prop(settings, "route")
+    if session.link_state()[0] == "ready" and settings.route not in ("", "rules", *routes()):
+        column.label(text="The bridge has no such route", icon="ERROR")
 
 
 CLASSES = (FaceActing,)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ..core.desk import Job
     from ..shared.films import Film, Look
 
-__all__ = ["Filming", "Looking", "ask_for_renderers", "begin", "job_of", "look", "looking_at"]
+__all__ = ["Filming", "Looking", "begin", "job_of", "look", "looking_at"]
 
 _log = logging.getLogger("understudy.film")
 
@@ -173,23 +173,3 @@ def look(image: Any) -> "Job":
     job = session.desk().submit(order, Looking(compat.session_uid(image)))
     session.keep_pumping()
     return job
-
-
-_asked = -1
-
-
-def ask_for_renderers() -> None:
-    """A bridge that was met while it loaded did not know its renderers yet: ask again, a few times for each connection."""
-    global _asked
-    from ..shared.protocol import Message
-
-    state, link = session.link_state()
-    if link is None or state != "ready" or link.welcome.get("renderers"):
-        return
-    # by the clock of redraws; each epoch begins anew
-    if _asked // 1000 != link.epoch:
-        _asked = link.epoch * 1000
-    if _asked % 1000 < 500:
-        _asked += 1
-        if _asked % 20 == 1:
-            link.send(Message("status"))

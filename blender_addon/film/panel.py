@@ -133,7 +133,7 @@ class UNDERSTUDY_PT_film(OfCharacter, bpy.types.Panel):
 
     def draw(self, context: bpy.types.Context) -> None:
         """Picture, choices, button."""
-        jobs.ask_for_renderers()
+        session.ask_for_offers()
         character = cast.active(context)
         _picture(self.layout, context, character)
         self.layout.separator()

@@ -118,7 +118,8 @@ class Answers:
                 "device": ", ".join(filter(None, (w.description.get("device", "") for w in workers))),
                 "capabilities": list(CAPABILITIES),
                 "models": models,
-                "renderers": self._renderers(),
+                "renderers": self._offers("renderers"),
+                "faces": self._offers("faces"),
                 "weights": known_sets(),
                 "pid": os.getpid(),
                 "log": str(self._settings.log_file),
@@ -126,9 +127,9 @@ class Answers:
             },
         )
 
-    def _renderers(self) -> list[dict[str, Any]]:
-        """Of films, as the first worker that is up describes them; none before that."""
-        return next((w.facts["renderers"] for w in self._scheduler.workers if w.facts.get("renderers")), [])
+    def _offers(self, what: str) -> list[Any]:
+        """Renderers of films or routes of faces, as the first worker that is up describes them; none before that."""
+        return next((w.facts[what] for w in self._scheduler.workers if w.facts.get(what)), [])
 
     def _ping(self, peer: Peer, message: Message) -> Message:
         # the buffers go back as they came: so a client measures its connection
@@ -237,7 +238,8 @@ class Answers:
             {
                 **self._facts(),
                 "workers": workers,
-                "renderers": self._renderers(),
+                "renderers": self._offers("renderers"),
+                "faces": self._offers("faces"),
                 "uptime": time.time() - self._began,
                 "pid": os.getpid(),
                 "log": str(self._settings.log_file),

@@ -35,7 +35,7 @@ class WorkerProcess:
 
     :ivar state: down, starting, loading, ready, unloading, unloaded or failed (alive, but its model would not load).
     :ivar job: what it is doing.
-    :ivar description: its last ``state`` message: models, device, error. :ivar facts: what else it can do: renderers.
+    :ivar description: its last ``state`` message: models, device, error. :ivar facts: what else it can do: renderers, faces.
     """
 
     number: int

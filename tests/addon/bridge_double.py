@@ -126,6 +126,8 @@ class BridgeDouble:
         self.requests: list[Any] = []
         self.warnings: list[str] = []
         """What is remarked about every result."""
+        self.faces: list[str] = []
+        """Routes of faces that the welcome lists."""
         self.seen: list[str] = []
         self.context = zmq.Context()
         self.router = self.context.socket(zmq.ROUTER)
@@ -174,7 +176,8 @@ class BridgeDouble:
             error = UnderstudyError("unauthorised", "The token is wrong.", "Restart the bridge.")
             self.send(identity, error_message(message.id, error))
         elif message.type == "hello":
-            self.send(identity, Message("welcome", message.id, {"bridge": "double", "device": "test", "pid": os.getpid()}))
+            self.send(identity, Message("welcome", message.id, {"bridge": "double", "device": "test", "pid": os.getpid(),
+                                                               "faces": self.faces}))
         elif message.type == "ping":
             self.send(identity, Message("pong", message.id))
         elif message.type == "submit":

@@ -192,6 +192,20 @@ def test_the_bridge_is_started_when_it_is_needed_and_ends_with_the_link() -> Non
     assert not pid_alive(pid) and read_record() is None
 
 
+def test_the_bridge_is_given_its_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "bridge_server").mkdir()
+    (tmp_path / "bridge_server" / "__main__.py").write_text(
+        "import os\nraise SystemExit(' '.join(str(os.environ.get(n)) for n in ('HF_HUB_OFFLINE', 'KEPT', 'PYTHONPATH')))")
+    monkeypatch.setenv("KEPT", "kept")
+    monkeypatch.setenv("PYTHONPATH", "elsewhere")
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+    for environment, offline in (((("HF_HUB_OFFLINE", "1"),), "1"), ((), "None")):
+        desk = desk_for(None, lambda given=environment: BridgeCommand(Path(sys.executable), tmp_path, (), given))
+        job = run(desk, desk.submit(request()))
+        assert job.error is not None and f"exit code 1: {offline} kept None" in job.error.message
+        desk.close()
+
+
 def test_a_running_bridge_is_used_and_left_alone(state: Path) -> None:
     owner = desk_for(None, python_double("perform"))
     run(owner, owner.submit(request()))

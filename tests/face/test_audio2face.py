@@ -76,6 +76,37 @@ def test_the_right_pose_moves_at_the_right_time(folder):
     assert at == pytest.approx(0.75, abs=0.02)
 
 
+def test_as_a_route_the_lips_are_the_models_and_the_eyes_the_rules(folder, monkeypatch):
+    from bridge_server.face import routes
+    from bridge_server.face.performance import FaceOptions, perform
+
+    rng = np.random.default_rng(3)
+    t = np.arange(90) / 30
+    # a voice of 120 Hz with overtones, by syllables: the rules hear speech in it
+    at = np.arange(48_000) / 16_000
+    voice = sum(np.sin(2 * np.pi * 120 * k * at) / k for k in range(1, 20)) * (0.5 + 0.5 * np.sin(2 * np.pi * 4 * at))
+    sound = Audio((0.1 * voice + 0.001 * rng.normal(size=len(at))).astype(np.float32))
+    monkeypatch.setenv(routes.AUDIO2FACE, str(folder))
+    assert "audio2face" in routes.available()
+    options = FaceOptions(emotions={"happy": np.full(90, 0.5)}, mouth=0.5)
+    ours = perform(sound, t, 1, None, options)
+    theirs = routes.load("audio2face").perform(sound, t, 1, None, options)
+    assert theirs.source == "audio2face" and ours.source != "none" and theirs.words == ours.words
+    alone = Audio2Face(folder).perform(sound, t + options.lead, {"joy": np.full(90, 0.5)})
+    for name in POSES:
+        assert np.allclose(theirs.curves[name], np.clip(0.5 * alone[name], 0, 1), atol=1e-6), name
+    assert theirs.curves["mouthSmileLeft"].max() > 0.1, "happiness is the model's joy"
+    for name in ("eyeBlinkLeft", "eyeLookInLeft", "eyeLookOutRight", "browInnerUp"):
+        assert np.array_equal(theirs.curves[name], ours.curves[name]), f"{name}: the model has no such pose"
+    assert np.array_equal(theirs.head, ours.head)
+    silent = routes.load("audio2face").perform(None, t, 1, None, options)
+    assert silent.source == "none", "without speech there is nothing for the model to hear"
+    monkeypatch.delenv(routes.AUDIO2FACE)
+    with pytest.raises(UnderstudyError) as error:
+        routes.load("audio2face")
+    assert error.value.code == "weights_missing" and "audio2face" not in routes.available()
+
+
 def test_config_multiplies_and_switches_off(folder):
     params = {"bsWeightMultipliers": [0.5, 1, 1], "bsWeightOffsets": [0, 0, 0.1], "bsSolveActivePoses": [1, 0, 1]}
     (folder / "bs_skin_config.json").write_text(json.dumps({"blendshape_params": params}))

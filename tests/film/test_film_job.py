@@ -61,6 +61,8 @@ def test_welcome_lists_the_renderers(bridge: RunningBridge) -> None:
     puppet = next(r for r in client.hello()["renderers"] if r["name"] == "puppet")
     assert puppet["runs_here"] and puppet["cost"]["megapixel_seconds"] > 0
     assert client.status()["renderers"] == client.hello()["renderers"] and "film" in client.hello()["capabilities"]
+    # so it does the routes of faces
+    assert client.status()["faces"] == client.hello()["faces"] and "rules" in client.hello()["faces"]
 
 
 def test_a_film_comes_back(bridge: RunningBridge, performance: Motion, photo_path: Path) -> None:

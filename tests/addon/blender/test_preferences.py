@@ -62,6 +62,57 @@ def test_exports_are_suggested_in_the_chosen_folder(addon: Any, bridge: Any, mon
     assert suggestion(character, ".fbx").parent == Path.home(), "the file was never saved"
 
 
+@pytest.mark.parametrize("online", [False, True])
+def test_the_bridge_keeps_to_online_access(addon: Any, monkeypatch: pytest.MonkeyPatch, online: bool) -> None:
+    from blender_addon import preferences, session
+
+    from .paper import Paper
+
+    monkeypatch.setattr(preferences, "online", lambda: online)
+    monkeypatch.delenv("UNDERSTUDY_BRIDGE_PYTHON")
+    prefer(monkeypatch, bridge_python=sys.executable)
+    assert dict(session._command().environment) == ({} if online else {"HF_HUB_OFFLINE": "1"})
+    page = Paper()
+    said = [text for text in drawn(page) if "fetches no models" in text]
+    assert bool(said) is not online
+
+
+def drawn(page: Any) -> list[str]:
+    """The labels of the add-on's page in the Preferences, which no test can open."""
+    from types import SimpleNamespace
+
+    from blender_addon.preferences import UnderstudyPreferences
+
+    known = UnderstudyPreferences.__annotations__
+    owner = SimpleNamespace(layout=page, address="", key_file="", server_key="",
+                            bl_rna=SimpleNamespace(properties=known))
+    UnderstudyPreferences.draw(owner, bpy.context)
+    return list(page.texts)
+
+
+def test_generator_and_models_of_faces_go_to_the_bridge(addon: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    from blender_addon import preferences, session
+
+    from .paper import Paper
+
+    monkeypatch.setattr(preferences, "online", lambda: True)
+    prefer(monkeypatch, bridge_python=sys.executable)
+    command = session._command()
+    assert "--generator" not in command.arguments and command.environment == ()
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "shot.blend"))
+    prefer(monkeypatch, bridge_python=sys.executable, generator=" clip_player ", audio2face="//a2f", face_fit=str(tmp_path / "fit.npy"))
+    command = session._command()
+    assert command.arguments[command.arguments.index("--generator") + 1] == "clip_player"
+    found = dict(command.environment)
+    assert Path(found["UNDERSTUDY_AUDIO2FACE"]) == tmp_path / "a2f" and found["UNDERSTUDY_FACE_FIT"] == str(tmp_path / "fit.npy")
+    prefer(monkeypatch, bridge_python=sys.executable, generator="process://mine.toml")
+    given = session._command().arguments
+    assert given[given.index("--generator") + 1] == f"process:{tmp_path / 'mine.toml'}"
+    page = Paper()
+    drawn(page)
+    assert {"generator", "audio2face", "face_fit"} <= set(page.props)
+
+
 def test_another_computer_needs_online_access(addon: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     from blender_addon import preferences
     from blender_addon.shared.errors import UnderstudyError
