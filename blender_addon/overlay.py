@@ -17,7 +17,13 @@ __all__ = ["add_handler", "board_of", "remove_handler"]
 _log = logging.getLogger("understudy.overlay")
 
 LANE_PIXELS = 18
+EMPTY_PIXELS = (4, 11)
+"""Height of a lane without strips, at least and at most."""
 BASE_PIXELS = 20  # above the scroll bar
+MARKER_PIXELS = 44
+"""Where there are markers, clicks on so much of the region's lower end go to them before any add-on hears of it."""
+SCRUB_PIXELS = 24
+WORDS_PIXELS = 40
 EDGE_PIXELS = 7
 TEXT_PIXELS = 11
 _HANDLER = "understudy_overlay"
@@ -43,18 +49,31 @@ def board_of(context: bpy.types.Context, character: Any) -> "Board":
     from .core.board import Board
 
     view: Any = context.region.view2d
+    space: Any = context.space_data
+    scene: Any = context.scene
     scale = context.preferences.system.ui_scale
+    base = MARKER_PIXELS if scene.timeline_markers and space.show_markers else BASE_PIXELS
+    # with three lanes in use: were those counted that are, lanes would change their height under a strip that is dragged
+    room = context.region.height / scale - SCRUB_PIXELS - base - 3 * LANE_PIXELS
+    if len(character.understudy_face.words):
+        room -= WORDS_PIXELS
+    empty = min(max(room / 3, EMPTY_PIXELS[0]), EMPTY_PIXELS[1])
     return Board(
         strips_of(character), lambda frame: view.view_to_region(frame, 0.0, clip=False)[0],
-        lambda x: view.region_to_view(x, 0.0)[0], BASE_PIXELS * scale, LANE_PIXELS * scale, EDGE_PIXELS * scale)
+        lambda x: view.region_to_view(x, 0.0)[0], base * scale, LANE_PIXELS * scale, EDGE_PIXELS * scale, empty * scale)
 
 
 def visible(context: bpy.types.Context) -> bool:
-    """Whether the overlay is shown in the context's editor."""
+    """Whether the overlay is shown in the context's editor: for a chosen character, or one that has been worked with."""
     space: Any = context.space_data
     if space is None or space.type != "DOPESHEET_EDITOR" or space.mode not in ("TIMELINE", "DOPESHEET", "ACTION"):
         return False
-    return bool(context.window_manager.understudy.show_strips)
+    character, manager = cast.active(context), context.window_manager
+    if character is None or not manager.understudy.show_strips:
+        return False
+    settings = character.understudy
+    return bool(context.scene.understudy.character == character or settings.directions or settings.takes
+                or settings.sound_source != "NONE")
 
 
 def _draw() -> None:
@@ -62,14 +81,9 @@ def _draw() -> None:
     context = bpy.context
     if not visible(context):
         return
-    character = cast.active(context)
-    if character is None:
-        return
-    settings = character.understudy
-    if not (settings.directions or settings.takes or settings.sound_source != "NONE"):
-        return
     from . import overlay_paint
 
+    character = cast.active(context)
     overlay_paint.paint(context, character, board_of(context, character), session.job_of(character))
 
 

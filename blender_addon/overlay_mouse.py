@@ -69,11 +69,13 @@ class UNDERSTUDY_OT_strip_drag(OverStrips, bpy.types.Operator):
         board = overlay.board_of(context, character)
         x, y = event.mouse_region_x, event.mouse_region_y
         hit = board.at(x, y)
+        self._before = overlay.strips_of(character)
         if hit is None:
-            if board.contains(y) and any(d.selected for d in settings.directions):
-                select_only(settings, None)
-                context.area.tag_redraw()
-            return {"PASS_THROUGH"}
+            if not board.contains(y) or not any(d.selected for d in settings.directions):
+                return {"PASS_THROUGH"}
+            select_only(settings, None)
+            context.area.tag_redraw()
+            return {"FINISHED", "PASS_THROUGH"}
         item = item_of(settings, hit.uuid)
         if self.extend:
             item.selected = not item.selected
@@ -101,11 +103,15 @@ class UNDERSTUDY_OT_strip_drag(OverStrips, bpy.types.Operator):
                 self._moved = True
                 self._move(context, character, event)
         elif event.type in ("RIGHTMOUSE", "ESC"):
-            _lay(character, self._strips)
+            _lay(character, self._before)
             context.area.tag_redraw()
             return {"CANCELLED"}
         elif event.type == "LEFTMOUSE" and event.value == "RELEASE":
-            return {"FINISHED"} if self._moved else {"CANCELLED"}
+            if not self._moved and not self.extend:
+                # of several, a click without a drag means this one
+                select_only(character.understudy, self._hit.uuid)
+                context.area.tag_redraw()
+            return {"FINISHED"} if overlay.strips_of(character) != self._before else {"CANCELLED"}
         return {"RUNNING_MODAL"}
 
     def _move(self, context: bpy.types.Context, character: Any, event: bpy.types.Event) -> None:
@@ -115,6 +121,7 @@ class UNDERSTUDY_OT_strip_drag(OverStrips, bpy.types.Operator):
         x = event.mouse_region_x
         reach = 0.0 if event.ctrl else abs(board.to_frame(x + SNAP_PIXELS) - board.to_frame(x))
         targets = [float(context.scene.frame_current), cast.origin(context, character)]
+        targets += (edge for word in character.understudy_face.words for edge in (word.start, word.end))
         lane = board.lane_at(event.mouse_region_y) if self._hit.zone == "body" else None
         moved = drag(self._strips, self._hit.zone, self._hit.uuid, board.to_frame(x) - self._from, targets=targets,
                      reach=reach, shortest=shortest(context), lane=lane)
@@ -123,12 +130,12 @@ class UNDERSTUDY_OT_strip_drag(OverStrips, bpy.types.Operator):
 
 
 def _lay(character: Any, strips: list[Any]) -> None:
-    """Give the directions the places of strips."""
+    """Give the directions the places of strips, and select those that are selected there."""
     places = {s.uuid: s for s in strips}
     for item in character.understudy.directions:
         strip = places.get(item.uuid)
         if strip is not None:
-            item.start, item.end = strip.start, strip.end
+            item.start, item.end, item.selected = strip.start, strip.end, strip.selected
             if item.part != strip.part:
                 item.part = strip.part
 
@@ -212,8 +219,9 @@ class UNDERSTUDY_OT_strip_draw(OverStrips, bpy.types.Operator):
             context.area.tag_redraw()
         if event.type == "LEFTMOUSE" and event.value == "RELEASE":
             operators: Any = bpy.ops
-            operators.understudy.strip_type("INVOKE_DEFAULT", identity=self._identity)
-            return {"FINISHED"}
+            operators.understudy.strip_type("INVOKE_DEFAULT", identity=self._identity, fresh=True)
+            # drawing and typing are one step of undo, which the typing makes
+            return {"CANCELLED"}
         return {"RUNNING_MODAL"}
 
 

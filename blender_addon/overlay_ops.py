@@ -117,7 +117,9 @@ class UNDERSTUDY_OT_strips(bpy.types.Operator):
     def execute(self, context: bpy.types.Context) -> set[str]:
         """Do it."""
         settings = cast.active(context).understudy
-        chosen = [d.uuid for d in selected(settings)]
+        # a key acts on what is seen to be selected, never on the list's active row
+        items = [d for d in settings.directions if d.selected] if self.here_only else selected(settings)
+        chosen = [d.uuid for d in items]
         if self.action == "SELECT_ALL":
             everything = all(d.selected for d in settings.directions)
             for item in settings.directions:

@@ -9,7 +9,7 @@ import gpu
 from gpu_extras.batch import batch_for_shader
 
 from . import cast, locks, overlay, sound_energy, speech
-from .core.board import Board, Strip, gaps
+from .core.board import LANES, Board, Strip, lane_gaps
 from .core.desk import Job
 from .core.line_edit import LineEdit
 
@@ -17,6 +17,8 @@ __all__ = ["paint"]
 
 PAD = 4
 HATCH_STEP = 9
+NAME_PIXELS = 62
+"""Width of the column with the lanes' names."""
 
 
 class _Brush:
@@ -79,7 +81,8 @@ def _text(words: str, box: tuple[float, float, float, float], size: float, colou
     blf.draw(0, words)
 
 
-def _strip(brush: _Brush, board: Board, strip: Strip, size: float, theme_text: tuple[float, ...]) -> None:
+def _strip(brush: _Brush, board: Board, strip: Strip, size: float, theme_text: tuple[float, ...], first: float) -> None:
+    """One strip; its words begin at the pixel ``first`` at the earliest, so that they stay readable when it begins left of the view."""
     left, bottom, right, top = board.box(strip)
     box = (left, bottom + 1, max(right, left + 2), top - 1)
     strength = 0.85 if strip.enabled else 0.3
@@ -93,7 +96,7 @@ def _strip(brush: _Brush, board: Board, strip: Strip, size: float, theme_text: t
         brush.boxes([(box[0], box[1], box[0] + grip, box[3]), (box[2] - grip, box[1], box[2], box[3])], (1.0, 1.0, 1.0, 0.95))
     luminance = 0.21 * strip.colour[0] + 0.72 * strip.colour[1] + 0.07 * strip.colour[2]
     ink = (0.0, 0.0, 0.0, 1.0) if luminance > 0.55 and strip.enabled else (1.0, 1.0, 1.0, 1.0)
-    _text(strip.text or "(no words)", box, size, ink)
+    _text(strip.text or "(no words)", (max(box[0], first), *box[1:]), size, ink)
 
 
 def _speech(brush: _Brush, context: bpy.types.Context, character: Any, board: Board) -> None:
@@ -132,21 +135,23 @@ def paint(context: bpy.types.Context, character: Any, board: Board, job: Job | N
     gpu.state.blend_set("ALPHA")
     brush.boxes([(0, board.base, width, board.top)], (0.0, 0.0, 0.0, 0.25))
     _speech(brush, context, character, board)
-    for lane in board.lanes:
+    start, end = board.to_frame(0), board.to_frame(width)
+    first, last = max(start, context.scene.frame_start), min(end, context.scene.frame_end + 1)
+    for lane in LANES:
         y = board.lane_bottom(lane)
         brush.lines([(0, y), (width, y)], (*text, 0.15))
-    start, end = board.to_frame(0), board.to_frame(width)
-    bottom = board.lane_bottom(board.lanes[0])
-    for a, b in gaps(board.strips, max(start, context.scene.frame_start), min(end, context.scene.frame_end + 1)):
-        box = (board.to_x(a), bottom, board.to_x(b), bottom + board.lane_height)
-        brush.lines(_hatch(*box, HATCH_STEP * scale), (*text, 0.10))
+        for a, b in lane_gaps(board.strips, lane, first, last):
+            box = (board.to_x(a), y, board.to_x(b), y + board.height_of(lane))
+            brush.lines(_hatch(*box, HATCH_STEP * scale), (*text, 0.10))
     size = overlay.TEXT_PIXELS * scale
+    names = NAME_PIXELS * scale
     for strip in board.strips:
         if strip.end >= start and strip.start <= end:
-            _strip(brush, board, strip, size, text)
-    for lane in board.lanes:
-        y = board.lane_bottom(lane)
-        _text(lane.replace("_", " "), (0, y, 70 * scale, y + board.lane_height), size * 0.9, (*text, 0.55))
+            _strip(brush, board, strip, size, text, names)
+    brush.boxes([(0, board.base, names, board.top)], (0.0, 0.0, 0.0, 0.45))
+    for lane in LANES:
+        y, height = board.lane_bottom(lane), board.height_of(lane)
+        _text(lane.replace("_", " "), (0, y, names, y + height), min(size * 0.9, height), (*text, 0.7))
     _padlocks(brush, character, board, scale)
     if overlay.typing is not None:
         typed = next((s for s in board.strips if s.uuid == overlay.typing[0]), None)
@@ -168,9 +173,9 @@ def _padlocks(brush: _Brush, character: Any, board: Board, scale: float) -> None
     size = 5 * scale
     room = -1e9
     for locked in locks.of(character):
-        lane = locked.part if locked.part in board.lanes else board.lanes[0]
+        lane = locked.part if locked.part in LANES else LANES[0]
         left, right = board.to_x(locked.first), board.to_x(locked.last)
-        top = board.lane_bottom(lane) + board.lane_height
+        top = board.lane_bottom(lane) + board.height_of(lane)
         brush.boxes([(left - 1, top - 2, max(right, left) + 1, top)], colour)
         if left - room < 2 * size:
             continue  # locked frames side by side share one padlock

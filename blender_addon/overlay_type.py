@@ -8,11 +8,11 @@ cannot be typed this way, and Tab opens the dialog for them.
 from typing import Any
 
 import bpy
-from bpy.props import StringProperty
+from bpy.props import BoolProperty, StringProperty
 
-from . import cast, overlay
+from . import cast, directions, overlay
 from .core.line_edit import LineEdit
-from .overlay_mouse import OverStrips, item_of, select_only
+from .overlay_mouse import OverStrips, item_of, select_only, shortest
 
 __all__ = ["CLASSES"]
 
@@ -20,22 +20,25 @@ _HELP = "Type the words · Enter: keep · Esc: as before · Tab: dialog, with pa
 
 
 class UNDERSTUDY_OT_strip_type(OverStrips, bpy.types.Operator):
-    """Type the words of the direction under the mouse, in its strip"""
+    """Type the words of the direction under the mouse, in its strip; on an empty place of the board, of a new one"""
 
     bl_idname = "understudy.strip_type"
     bl_label = "Type Direction"
     bl_options = {"UNDO", "BLOCKING"}
 
     identity: StringProperty(options={"HIDDEN", "SKIP_SAVE"})
+    fresh: BoolProperty(options={"HIDDEN", "SKIP_SAVE"}, description="It was drawn just now: Esc takes it away again")
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
         """Begin in the given strip, or in the one under the mouse."""
         character = cast.active(context)
         if not self.identity:
-            hit = overlay.board_of(context, character).at(event.mouse_region_x, event.mouse_region_y)
-            if hit is None:
+            board = overlay.board_of(context, character)
+            hit, lane = board.at(event.mouse_region_x, event.mouse_region_y), board.lane_at(event.mouse_region_y)
+            if lane is None:
                 return {"PASS_THROUGH"}
-            self.identity = hit.uuid
+            self.fresh = hit is None
+            self.identity = hit.uuid if hit is not None else self._new(context, lane, board.to_frame(event.mouse_region_x))
         item = item_of(character.understudy, self.identity)
         if item is None:
             return {"CANCELLED"}
@@ -54,6 +57,9 @@ class UNDERSTUDY_OT_strip_type(OverStrips, bpy.types.Operator):
             return self._end(context, {"CANCELLED"})
         line = overlay.typing[1]
         if event.type in ("ESC", "RIGHTMOUSE"):
+            if self.fresh:
+                strips = character.understudy.directions
+                strips.remove(list(strips).index(item))
             return self._end(context, {"CANCELLED"})
         if event.type in ("RET", "NUMPAD_ENTER", "TAB") and event.value == "PRESS":
             item.text = line.text
@@ -73,6 +79,14 @@ class UNDERSTUDY_OT_strip_type(OverStrips, bpy.types.Operator):
         if context.area:
             context.area.tag_redraw()
         return {"RUNNING_MODAL"}
+
+    def _new(self, context: bpy.types.Context, lane: str, frame: float) -> str:
+        """A strip of the usual length from a frame on, or as long as there is room in its lane; returns its uuid."""
+        items = cast.active(context).understudy.directions
+        start = float(round(frame))
+        end = start + round(directions.SECONDS_OF_A_NEW_ONE * cast.fps(context.scene))
+        end = min([end, *(d.start for d in items if d.part == lane and d.start > start)])
+        return str(directions.new(items, "", lane, start, max(end, start + shortest(context))).uuid)
 
     def _key(self, context: bpy.types.Context, event: bpy.types.Event, line: LineEdit) -> None:
         command = event.ctrl or event.oskey
@@ -99,7 +113,7 @@ class UNDERSTUDY_OT_strip_type(OverStrips, bpy.types.Operator):
         context.workspace.status_text_set(None)
         if context.area:
             context.area.tag_redraw()
-        return outcome - {"PASS_THROUGH"} or outcome
+        return outcome
 
     def cancel(self, context: bpy.types.Context) -> None:
         """Blender ends the operator, as when a file is loaded."""

@@ -8,12 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Final, Literal
 
-__all__ = ["LANES", "Board", "Hit", "Strip", "Zone", "drag", "gaps", "snap", "split"]
+__all__ = ["LANES", "Board", "Hit", "Strip", "Zone", "drag", "gaps", "lane_gaps", "snap", "split"]
 
 LANES: Final = ("full", "upper", "lower", "left_arm", "right_arm", "head")
-"""Order from top to bottom; a lane without strips is not shown, except the first."""
+"""Order from top to bottom; a lane without strips is thin, and takes strips all the same."""
+
+_WITHIN: Final = {"full": (), "upper": ("full",), "lower": ("full",), "left_arm": ("upper", "full"),
+                  "right_arm": ("upper", "full"), "head": ("upper", "full")}
+"""Lanes whose strips direct this part of the body as well."""
 
 Zone = Literal["start", "end", "body"]
 
@@ -45,8 +50,10 @@ class Board:
     """Strips laid out over a region.
 
     :ivar to_x: pixels from the left for a frame; :ivar to_frame: the inverse.
-    :ivar base: pixels of the lowest lane's bottom; :ivar lane_height: pixels of one lane.
+    :ivar base: pixels of the lowest lane's bottom; :ivar lane_height: pixels of a lane with strips.
     :ivar edge: pixels from a strip's end that count as its edge.
+    :ivar empty_height: pixels of a lane without strips. Lanes are stacked from the bottom, so that a strip that is dragged into an
+        empty lane, which grows then while the one it left shrinks, stays under the mouse.
     """
 
     strips: Sequence[Strip]
@@ -55,17 +62,25 @@ class Board:
     base: float
     lane_height: float
     edge: float = 6.0
+    empty_height: float = 8.0
 
-    @property
-    def lanes(self) -> tuple[str, ...]:
-        """The lanes that are shown, from top to bottom."""
-        used = {s.part for s in self.strips}
-        return tuple(lane for n, lane in enumerate(LANES) if n == 0 or lane in used)
+    @cached_property
+    def _bottoms(self) -> dict[str, float]:
+        """Lower edge of each lane, from the lowest one up."""
+        used, y, found = {s.part for s in self.strips}, self.base, {}
+        for lane in reversed(LANES):
+            found[lane] = y
+            y += self.lane_height if lane in used else self.empty_height
+        return found
 
-    @property
+    @cached_property
     def top(self) -> float:
         """Pixels of the board's upper edge."""
-        return self.base + len(self.lanes) * self.lane_height
+        return self._bottoms[LANES[0]] + self.height_of(LANES[0])
+
+    def height_of(self, lane: str) -> float:
+        """Pixels from a lane's lower edge to its upper one."""
+        return self.lane_height if any(s.part == lane for s in self.strips) else self.empty_height
 
     def contains(self, y: float) -> bool:
         """Whether a height lies on the board."""
@@ -73,18 +88,18 @@ class Board:
 
     def lane_bottom(self, lane: str) -> float:
         """Pixels of a lane's lower edge."""
-        return self.base + (len(self.lanes) - 1 - self.lanes.index(lane)) * self.lane_height
+        return self._bottoms[lane]
 
     def lane_at(self, y: float) -> str | None:
         """The lane at a height."""
         if not self.contains(y):
             return None
-        return self.lanes[len(self.lanes) - 1 - int((y - self.base) // self.lane_height)]
+        return [lane for lane, bottom in self._bottoms.items() if bottom <= y][-1]
 
     def box(self, strip: Strip) -> tuple[float, float, float, float]:
         """Left, bottom, right, top of a strip in pixels."""
         bottom = self.lane_bottom(strip.part)
-        return self.to_x(strip.start), bottom, self.to_x(strip.end), bottom + self.lane_height
+        return self.to_x(strip.start), bottom, self.to_x(strip.end), bottom + self.height_of(strip.part)
 
     def at(self, x: float, y: float) -> Hit | None:
         """What is at a point. Edges reach a little outside; where strips overlap, the one drawn last wins."""
@@ -176,3 +191,8 @@ def gaps(strips: Iterable[Strip], start: float, end: float) -> list[tuple[float,
     if at < end:
         free.append((at, end))
     return free
+
+
+def lane_gaps(strips: Iterable[Strip], lane: str, start: float, end: float) -> list[tuple[float, float]]:
+    """Stretches of a range in which nothing directs a lane's part of the body, be it there or as part of a larger one."""
+    return gaps([s for s in strips if s.part == lane or s.part in _WITHIN[lane]], start, end)

@@ -133,6 +133,7 @@ class UNDERSTUDY_OT_word_drag(OverStrips, bpy.types.Operator):
         if hit is None:
             return {"PASS_THROUGH"}
         settings = cast.active(context).understudy_face
+        self._before = words.lane_words(cast.active(context))
         for n, item in enumerate(settings.words):
             if item.uuid == hit.uuid:
                 settings.word_index = n
@@ -161,11 +162,11 @@ class UNDERSTUDY_OT_word_drag(OverStrips, bpy.types.Operator):
                                           shortest=words.shortest(context), alone=event.ctrl))
                 context.area.tag_redraw()
         elif event.type in ("RIGHTMOUSE", "ESC"):
-            words.lay(character, self._words)
+            words.lay(character, self._before)
             context.area.tag_redraw()
             return {"CANCELLED"}
         elif event.type == "LEFTMOUSE" and event.value == "RELEASE":
-            return {"FINISHED"}
+            return {"FINISHED"} if words.lane_words(character) != self._before else {"CANCELLED"}
         return {"RUNNING_MODAL"}
 
 

@@ -7,31 +7,42 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from blender_addon.core.board import LANES, Board, Strip, drag, gaps, snap, split
+from blender_addon.core.board import LANES, Board, Strip, drag, gaps, lane_gaps, snap, split
 from blender_addon.shared.skeleton import BODY_PARTS
 
 STRIPS = [Strip("a", 0, 30, selected=True), Strip("b", 40, 60), Strip("c", 10, 50, "head")]
 
 
 def board(strips: list[Strip] = STRIPS) -> Board:
-    """Ten pixels a frame, lanes of 20 pixels from 24 up."""
-    return Board(strips, lambda f: 100 + 10 * f, lambda x: (x - 100) / 10, 24, 20, edge=6)
+    """Ten pixels a frame, lanes of 20 pixels, empty ones of 5, from 24 up."""
+    return Board(strips, lambda f: 100 + 10 * f, lambda x: (x - 100) / 10, 24, 20, edge=6, empty_height=5)
 
 
 def by_name(strips: list[Strip]) -> dict[str, Strip]:
     return {s.uuid: s for s in strips}
 
 
-def test_lanes_are_those_in_use() -> None:
+def test_every_part_has_a_lane_which_is_thin_when_empty() -> None:
     assert set(LANES) == set(BODY_PARTS)
-    assert board().lanes == ("full", "head") and board([]).lanes == ("full",)
-    assert board().top == 64 and board().lane_bottom("full") == 44 and board().lane_bottom("head") == 24
-    assert [board().lane_at(y) for y in (23, 24, 43, 44, 63, 64)] == [None, "head", "head", "full", "full", None]
+    assert [board().height_of(lane) for lane in LANES] == [20, 5, 5, 5, 5, 20]
+    assert board().top == 84 and board().lane_bottom("full") == 64 and board().lane_bottom("head") == 24
+    assert [board().lane_at(y) for y in (23, 24, 43, 44, 48, 49, 63, 64, 83, 84)] == [
+        None, "head", "head", "right_arm", "right_arm", "left_arm", "upper", "full", "full", None]
+    assert board([]).top == 54 and board([]).lane_at(24) == "head"
+
+
+@given(st.sampled_from(LANES), st.sampled_from(LANES), st.floats(0.01, 0.99))
+def test_a_strip_stays_under_the_mouse_in_the_lane_that_it_is_dragged_into(old: str, new: str, place: float) -> None:
+    before = board([Strip("a", 0, 30, old)])
+    y = before.lane_bottom(new) + place * before.height_of(new)
+    assert before.lane_at(y) == new
+    after = board([s for s in drag(before.strips, "body", "a", 0, lane=new)])
+    assert after.lane_at(y) == new
 
 
 @pytest.mark.parametrize(("x", "y", "found"), [
-    (101, 50, ("a", "start")), (250, 50, ("a", "body")), (398, 50, ("a", "end")), (450, 50, None), (501, 50, ("b", "start")),
-    (250, 30, ("c", "body")), (250, 10, None), (97.5, 50, ("a", "start")), (90, 50, None),
+    (101, 70, ("a", "start")), (250, 70, ("a", "body")), (398, 70, ("a", "end")), (450, 70, None), (501, 70, ("b", "start")),
+    (250, 30, ("c", "body")), (250, 10, None), (97.5, 70, ("a", "start")), (90, 70, None),
 ])
 def test_what_is_under_the_mouse(x: float, y: float, found: tuple[str, str] | None) -> None:
     hit = board().at(x, y)
@@ -40,18 +51,18 @@ def test_what_is_under_the_mouse(x: float, y: float, found: tuple[str, str] | No
 
 def test_a_short_strip_can_still_be_moved() -> None:
     tiny = Board([Strip("t", 0, 6)], lambda f: f, lambda x: x, 0, 20, edge=6)
-    assert {tiny.at(x, 5).zone for x in (0.5, 3, 5.5)} == {"start", "body", "end"}  # type: ignore[union-attr]
+    assert {tiny.at(x, 45).zone for x in (0.5, 3, 5.5)} == {"start", "body", "end"}  # type: ignore[union-attr]
 
 
 def test_the_upper_one_of_two_is_taken() -> None:
-    hit = board([Strip("under", 0, 30), Strip("over", 10, 20)]).at(250, 30)
+    hit = board([Strip("under", 0, 30), Strip("over", 10, 20)]).at(250, 60)
     assert hit is not None and hit.uuid == "over"
 
 
 def test_box() -> None:
     assert board().inside(0, 0, 1000, 100) == ["a", "b", "c"]
-    assert board().inside(450, 60, 250, 45) == ["a"]
-    assert board().inside(410, 45, 480, 60) == []
+    assert board().inside(450, 80, 250, 65) == ["a"]
+    assert board().inside(410, 65, 480, 80) == []
 
 
 def test_a_drag_moves_all_that_is_selected_to_whole_frames() -> None:
@@ -98,3 +109,11 @@ def test_gaps() -> None:
     assert gaps(STRIPS, -10, 100) == [(-10, 0), (60, 100)]
     assert gaps([Strip("a", 0, 30, enabled=False)], 0, 40) == [(0, 40)]
     assert gaps([Strip("a", 0, 30)], 5, 20) == []
+
+
+def test_gaps_of_a_lane_are_where_its_part_is_not_directed_in_another_one_either() -> None:
+    strips = [Strip("a", 0, 10), Strip("b", 20, 30, "upper"), Strip("c", 40, 50, "head")]
+    assert lane_gaps(strips, "full", 0, 60) == [(10, 60)]
+    assert lane_gaps(strips, "lower", 0, 60) == [(10, 60)]
+    assert lane_gaps(strips, "left_arm", 0, 60) == [(10, 20), (30, 60)]
+    assert lane_gaps(strips, "head", 0, 60) == [(10, 20), (30, 40), (50, 60)]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Work on the strips by operators, and the list beside it; the mouse needs a window and is tried in ``make ui``."""
+"""Work on the strips by operators, and the list beside it; the mouse needs a window: ``tools/ui_hand.py``, a part of ``make ui``."""
 
 from __future__ import annotations
 
@@ -123,8 +123,7 @@ def test_the_board_finds_the_strips(settings: Any) -> None:
 
     strips = overlay.strips_of(bpy.context.scene.understudy.character)
     board = Board(strips, lambda f: f, lambda x: x, 0, 10)
-    assert board.lanes == ("full", "right_arm")
-    hit = board.at(80, 5)
+    hit = board.at(80, board.lane_bottom("right_arm") + 5)
     assert hit is not None and hit.uuid == settings.directions[1].uuid
     from blender_addon import overlay_mouse
     from blender_addon.core.board import drag
