@@ -77,6 +77,12 @@ class _Held:
     locks: list[Lock]
     undirected: bool = False
 
+    def stretched(self, tempo: float, tokens: int) -> tuple[Motion, list[Range], int, list[Lock]]:
+        """What :func:`.editing.known_tokens` takes, in performed time: a second of the take is ``tempo`` seconds there."""
+        ranges = [replace(r, start=r.start * tempo, end=r.end * tempo) for r in self.ranges]
+        return (replace(self.motion, fps=self.motion.fps / tempo), ranges, tokens,
+                [replace(lock, time=lock.time * tempo) for lock in self.locks])
+
 
 def _length(request: MotionRequest, audio: Audio | None) -> float:
     """Seconds of the performance. :raises UnderstudyError: when nothing says how long it should be."""
@@ -159,17 +165,18 @@ class VersaGenerator:
         frames = seconds * _FRAME_BYTES * _FPS + _BASE_BYTES if self.device == "cpu" else 0.0  # frames stay in the machine's memory
         return int(4 * (window + rows) + hearing + frames)
 
-    def speak(self, audio: Audio, times: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    def speak(self, audio: Audio, times: np.ndarray, seed: int, strength: float) -> tuple[np.ndarray, np.ndarray]:
         """See :func:`.learned_face.speak`."""
-        return speak(self.networks, self.encoder, self._listen, audio, times, SampleOptions(seed=seed, size=_SIZES[self._smaller]))
+        options = SampleOptions(seed=seed, size=_SIZES[self._smaller])
+        return speak(self.networks, self.encoder, self._listen, audio, times, strength, options)
 
-    def _speaks_itself(self, request: MotionRequest, spoken: bool) -> bool:
+    def _speaks_itself(self, request: MotionRequest) -> bool:
         """Whether jaw and expression come from the face tokens. :raises UnderstudyError: where that is asked for and there are none."""
         if not request.face or request.face_settings.route != generated.ROUTE:
             return False
         if "face" not in self.networks.tokenizer.group_names:
             raise generated.not_learnt(self.networks.card["name"])
-        return spoken
+        return True
 
     def perform(self, request: MotionRequest, audio: Audio | None, report: Report, chunk: Chunk | None = None) -> Motion:
         """See :class:`.generator.Generator`."""
@@ -202,8 +209,8 @@ class VersaGenerator:
         :param ready: receives the first new frame and the frames that have become final, whenever there are any; with ``whole``
             all final frames from the start.
         """
-        # a faster tempo is more performed time in the same seconds: strips and speech are stretched with it
-        tempo = max(request.tempo, _SLOWEST) if base is None else 1.0
+        # a faster tempo is more performed time in the same seconds: strips, speech and what is held are stretched with it
+        tempo = max(request.tempo, _SLOWEST)
         rate = _FPS * tempo
         frames = max(1, math.ceil(seconds * rate) + 1)
         tokens = math.ceil(frames / DOWN_RATE)
@@ -222,7 +229,7 @@ class VersaGenerator:
         net = self.networks
         assembler = Assembler(net.tokenizer, rate, frames, directions, layers, request.seed, request.amplitude, request.energy,
                               _rhythm(rows, made.spoken, frames) if request.keep_time else None,
-                              self._speaks_itself(request, given is not None))
+                              request.face_settings.mouth if given is not None and self._speaks_itself(request) else None)
 
         def tick(fraction: float) -> None:
             report("body", _STAGES["parts"] + fraction * (_STAGES["body"] - _STAGES["parts"]))
@@ -243,8 +250,7 @@ class VersaGenerator:
         sample(
             net.text, net.audio if given is not None else None, net.residual, net.tokenizer, made.conditions, made.strength,
             made.seeds, options, tick=tick,
-            known=None if base is None else known_tokens(net.tokenizer, base.motion,
-                    base.ranges, tokens, base.locks),
+            known=None if base is None else known_tokens(net.tokenizer, *base.stretched(tempo, tokens)),
             speech=None if rows is None or given is None else Speech(
                 torch.from_numpy(rows)[None], torch.from_numpy(given), made.speech, torch.from_numpy(made.spoken)),
             window_done=window_done,
@@ -266,6 +272,10 @@ class VersaGenerator:
         heard = audio if audio is None or not front else Audio(np.pad(audio.samples, (round(shift * audio.rate), 0)), audio.rate)
         moved = [replace(d, start=d.start + shift, end=d.end + shift) for d in directions]
         held = _Held(base, ranges, locks, edit.kind == "between")
+        warnings = []
+        if held.undirected and request.tempo != 1:
+            warnings.append("The way between two poses lasts as long as they are apart, so the tempo was not used.")
+            request = replace(request, tempo=1.0)
         tries = _TRIES if held.undirected else 1
         found: list[Motion] = []
         for n in range(tries):
@@ -295,6 +305,8 @@ class VersaGenerator:
         motion.rotations[stays] = before[stays]
         old, new = alike(expression_before, motion.expression)
         motion.expression = np.where(stays[:, None] if request.face else True, old, new)
+        if warnings:
+            motion.metadata["warnings"] = [*motion.metadata.get("warnings", []), *warnings]
         return motion
 
     def _face(self, request: MotionRequest, audio: Audio | None, seconds: float, report: Report) -> FacePerformance | None:
@@ -304,8 +316,7 @@ class VersaGenerator:
             return None
         times = np.arange(max(1, round(seconds * request.fps))) / request.fps
         settings = request.face_settings
-        if settings.route == generated.ROUTE:
-            self._speaks_itself(request, True)
+        if self._speaks_itself(request):
             # what the tokens do not say is the rules', until _finish has the tokens
             settings = replace(settings, route="")
         return face_of(audio, times, request.seed, request.transcript, request.directions, settings)
