@@ -30,7 +30,7 @@ from .attributes import scale_energy, scale_gestures
 from .cleanup import CALM_FRAMES, Before, calm, clean, soles
 from .features import EXPRESSION_WIDTH, FIRST_FINGER, JAW, PartFeatures
 from .layering import lay_fingers_over, lay_over
-from .rhythm import HOLD, Rhythm, bend, retime, upper_speed
+from .rhythm import HOLD, Rhythm, bend, hold_in_pauses, retime, upper_speed
 from .tokenizer import DOWN_RATE, Tokenizer
 
 __all__ = ["Assembler", "FineLayer", "calm_face"]
@@ -66,7 +66,8 @@ class Assembler:
     """Makes one performance, stretch by stretch.
 
     :ivar rate: frames per second of what it gives (30, times the tempo). :ivar frames: how many there will be.
-    :ivar rhythm: the syllables to keep time with, or None. :ivar face: whether jaw and expression are taken from the tokens.
+    :ivar rhythm: the syllables to keep time with, or None.
+    :ivar face: how strong a jaw and expression are taken from the tokens, 0 to 2; None takes none.
     """
 
     tokenizer: Tokenizer
@@ -78,13 +79,13 @@ class Assembler:
     amplitude: float = 1.0
     energy: float = 1.0
     rhythm: Rhythm | None = None
-    face: bool = False
+    face: float | None = None
 
     def __post_init__(self) -> None:
         self.rotations = rot.identity(self.frames, JOINT_COUNT)
         self.translation = np.zeros((self.frames, 3))
         self.contacts = np.zeros((self.frames, 4), np.float32)
-        self.expression = np.zeros((self.frames, EXPRESSION_WIDTH if self.face else 0), np.float32)
+        self.expression = np.zeros((self.frames, 0 if self.face is None else EXPRESSION_WIDTH), np.float32)
         self.done = 0
         self._features: dict[str, np.ndarray] = {}
         # heading (radians) and place (metres) of the path before clean-up, which the next stretch goes on from
@@ -113,6 +114,7 @@ class Assembler:
         if self.rhythm is not None:
             source = self._source(body, first, decoded, self.rhythm)
             body, hands = bend(body, source), None if hands is None else _bend_fingers(hands, source)
+            body = hold_in_pauses(body, self.rhythm, first)
         for layer in self.layers:
             a, b = max(layer.first, first), min(layer.first + len(layer.weight), known)
             if a < b:
@@ -128,8 +130,8 @@ class Assembler:
             rotations = add_hands(rotations, self.rate, self.directions, self.seed, first / self.rate)
         else:
             rotations[:, FIRST_FINGER:] = hands
-        if self.face:
-            jaw, expression = calm_face(*features.decode_face(stretch.parts["face"]))
+        if self.face is not None:
+            jaw, expression = calm_face(*features.decode_face(stretch.parts["face"]), self.face)
             rotations[:, JAW] = jaw
             self.expression[new] = self._expression_joined(expression, inner)
         self.rotations[new], self.translation[new] = self._joined(rotations, translation, inner)
@@ -203,10 +205,12 @@ def _calm_alone(rotations: np.ndarray) -> np.ndarray:
     return rot.normalise(gaussian_filter1d(rot.continuous(rotations), CALM_FRAMES, axis=0, mode="nearest"))
 
 
-def calm_face(jaw: np.ndarray, expression: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The same for a jaw (T, 4) and expression (T, E), less of it: lips close within three frames."""
-    smooth = gaussian_filter1d(rot.continuous(jaw[:, None]), _CALM_FACE, axis=0, mode="nearest")
-    return rot.normalise(smooth)[:, 0], gaussian_filter1d(expression, _CALM_FACE, axis=0, mode="nearest")
+def calm_face(jaw: np.ndarray, expression: np.ndarray, strength: float) -> tuple[np.ndarray, np.ndarray]:
+    """The same for a jaw (T, 4) and expression (T, E), less of it: lips close within three frames. ``strength`` scales both."""
+    smooth = rot.normalise(gaussian_filter1d(rot.continuous(jaw[:, None]), _CALM_FACE, axis=0, mode="nearest"))
+    turn = strength * rot.quat_to_axis_angle(smooth[:, 0])
+    calmed = strength * gaussian_filter1d(expression, _CALM_FACE, axis=0, mode="nearest")
+    return rot.axis_angle_to_quat(turn), calmed.astype(np.float32)
 
 
 def _bend_fingers(hands: np.ndarray, source: np.ndarray) -> np.ndarray:

@@ -5,7 +5,8 @@ A gesture's stroke ends on or just before the syllable it belongs to (Kendon; Mc
 not. Tokens are four frames long and the audio branch places strokes only roughly. So the ends of strokes, which are the
 minima of the upper body's speed (the kinematic beats of Li et al., "AI Choreographer", ICCV 2021), are led to the onset
 of a syllable near by, as Davis and Agrawala ("Visual Rhythm and Beat", CVPR 2018) bend the time of a film to music.
-Legs and path keep their own time.
+Legs and path keep their own time. In pauses, where there is no syllable to lead a stroke to, the upper body is calmed:
+speakers hold their hands or let them sink (the post-stroke hold of Kendon, "Gesture", 2004), they do not beat time.
 
 Everything here looks at most :data:`HOLD` frames ahead, so that what has been streamed never changes.
 """
@@ -16,6 +17,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+from scipy.ndimage import gaussian_filter1d
 from scipy.signal import find_peaks
 
 from shared import rotations as rot
@@ -24,21 +26,25 @@ from shared.skeleton import BODY_JOINT_COUNT, JOINT_INDEX
 
 from .features import UPPER_JOINTS
 
-__all__ = ["HOLD", "Rhythm", "bend", "retime", "syllable_onsets", "upper_speed"]
+__all__ = ["HOLD", "Rhythm", "bend", "hold_in_pauses", "retime", "syllable_onsets", "upper_speed"]
 
-HOLD: Final = 48
+HOLD: Final = 60
 """Frames at the end of what is known whose timing may still change."""
 _SETTLED: Final = 14
 """Frames after which a minimum of speed is known to be one."""
 _MOST: Final = 0.25
 """Seconds by which a stroke is moved at most."""
-_LET_GO: Final = 0.4
+_LET_GO: Final = 0.6
 """Seconds after a stroke in which the time runs straight again, unless another follows."""
 _SLOWEST, _FASTEST = 0.45, 2.2
 """How slow or fast the time between two strokes may run."""
-_SHALLOW: Final = 0.02
+_SHALLOW: Final = 0.01
 """Metres a second by which a minimum lies below its surroundings at least."""
 _APART: Final = 0.1
+_PAUSE: Final = (0.2, 0.35)
+"""Seconds from the nearest onset at which a pause begins, and at which it is one altogether."""
+_CALM: Final = 6.0
+"""Frames, the spread of the Gaussian that calms pauses: what sways slower than about once in a second and a half stays."""
 _FPS: Final = 30.0
 """Frames of a second as performed, before the tempo."""
 _TRUNK_AND_ARMS: Final = tuple(JOINT_INDEX[n] for n in (
@@ -120,11 +126,13 @@ def retime(speed: np.ndarray, rhythm: Rhythm, last: bool = True) -> np.ndarray:
     """
     frames = np.arange(len(speed), dtype=np.float64)
     led: list[tuple[float, float]] = []
-    spoken, goals = rhythm.spoken, rhythm.onsets * _FPS
+    spoken, goals, final = rhythm.spoken, rhythm.onsets * _FPS, len(rhythm.spoken) - 1
     for end in _stroke_ends(speed, last):
         if spoken[int(end)] < 0.5:
             continue
         near = np.abs(goals - end) <= _MOST * _FPS
+        # the last frame is where it is
+        near &= (final - goals > (final - end) / _FASTEST) & (final - goals < (final - end) / _SLOWEST)
         if led:
             source, target = led[-1]
             gap = end - source
@@ -143,7 +151,7 @@ def retime(speed: np.ndarray, rhythm: Rhythm, last: bool = True) -> np.ndarray:
             knots.append((target - reach, 0.0))
         knots.append((target, source - target))
     if knots:
-        knots.append((knots[-1][0] + reach, 0.0))
+        knots.append((min(knots[-1][0] + reach, final), 0.0))
         x, y = np.array(knots).T
         k = np.clip(np.searchsorted(x, frames, side="right") - 1, 0, len(x) - 2)
         u = np.clip((frames - x[k]) / (x[k + 1] - x[k]), 0, 1)
@@ -158,4 +166,26 @@ def bend(rotations: np.ndarray, source: np.ndarray) -> np.ndarray:
     out = rotations.copy()
     upper = rotations[:, UPPER_JOINTS]
     out[:, UPPER_JOINTS] = rot.slerp(upper[low], upper[high], (source - low)[:, None])
+    return rot.continuous(out)
+
+
+def hold_in_pauses(rotations: np.ndarray, rhythm: Rhythm, first: int = 0) -> np.ndarray:
+    """Rotations (T, J, 4) whose upper body is smoothed where speech alone drives it and no syllable is near.
+
+    Looks three spreads of :data:`_CALM` to both sides.
+
+    :param first: frame of row 0.
+    """
+    if not len(rhythm.onsets) or not len(rotations):
+        return rotations
+    frames = np.arange(first, first + len(rotations))
+    distance = np.abs(frames[:, None] / _FPS - rhythm.onsets).min(1)
+    weight = np.clip((distance - _PAUSE[0]) / (_PAUSE[1] - _PAUSE[0]), 0, 1)
+    weight = weight * weight * (3 - 2 * weight) * rhythm.spoken[np.minimum(frames, len(rhythm.spoken) - 1)]
+    if not weight.any():
+        return rotations
+    out = rot.continuous(rotations)
+    upper = out[:, UPPER_JOINTS]
+    calm = gaussian_filter1d(upper, _CALM, axis=0, mode="nearest", truncate=3.0)
+    out[:, UPPER_JOINTS] = rot.slerp(upper, calm / np.linalg.norm(calm, axis=-1, keepdims=True), weight[:, None])
     return rot.continuous(out)

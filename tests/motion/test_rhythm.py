@@ -8,7 +8,7 @@ import pytest
 
 from bridge_server.audio.features import mel_features
 from bridge_server.motion.features import LOWER_JOINTS, UPPER_JOINTS
-from bridge_server.motion.rhythm import HOLD, Rhythm, bend, retime, syllable_onsets, upper_speed
+from bridge_server.motion.rhythm import HOLD, Rhythm, bend, hold_in_pauses, retime, syllable_onsets, upper_speed
 from shared import rotations as rot
 from shared.skeleton import JOINT_INDEX
 
@@ -67,6 +67,30 @@ def test_what_was_streamed_stays(seed: int) -> None:
     for known in range(60, 400, 23):
         part = retime(speed[:known], rhythm, last=False)
         assert np.array_equal(part[:known - HOLD], whole[:known - HOLD])
+
+
+def test_pauses_are_calm_and_nothing_else_changes() -> None:
+    body = arm_waving(240, 0.5)
+    spoken = np.r_[np.ones(180), np.zeros(60)]
+    rhythm = Rhythm(np.r_[np.arange(0.1, 2.0, 0.15), 4.5], np.ones(14), spoken)
+    held = hold_in_pauses(body, rhythm)
+    moved = rot.angle_between(held[:, UPPER_JOINTS], body[:, UPPER_JOINTS]).max(1)
+    assert moved[:50].max() < 1e-7 and moved[181:].max() < 1e-7
+    assert np.allclose(held[:, LOWER_JOINTS], body[:, LOWER_JOINTS])
+    # the pause from 2.4 to 4.2 s
+    assert upper_speed(held, None)[76:122].mean() < 0.5 * upper_speed(body, None)[76:122].mean()
+    assert np.array_equal(hold_in_pauses(body, Rhythm(np.zeros(0), np.zeros(0), spoken)), body)
+
+
+def test_a_pause_that_was_streamed_stays() -> None:
+    body = arm_waving(300, 0.7)
+    rhythm = Rhythm(np.array([0.5, 4.0, 8.0]), np.ones(3), np.ones(300))
+    whole = hold_in_pauses(body, rhythm)
+    for first, known in ((0, 150), (45, 220), (100, 300)):
+        part = hold_in_pauses(body[first:known], rhythm, first)
+        # a stretch brings 45 frames of context, and its last HOLD frames may still change
+        inner = slice(first + 20 if first else 0, known - 20)
+        assert np.allclose(part[inner.start - first:inner.stop - first], whole[inner], atol=1e-12)
 
 
 def test_onsets_of_bursts_are_found_where_they_are() -> None:
