@@ -84,7 +84,7 @@ class GeneratorRoute:
         made = perform(audio, times, seed, transcript, options)
         if audio is None or made.source == "none" or not len(times):
             return made
-        made.jaw, made.expression = _generator(self._weights).speak(audio, np.asarray(times), seed)
+        made.jaw, made.expression = _generator(self._weights).speak(audio, np.asarray(times), seed, options.mouth)
         made.source = ROUTE
         return made
 
@@ -102,15 +102,12 @@ def curves_of(expression: np.ndarray, fit: np.ndarray) -> dict[str, np.ndarray]:
     return {name: column.astype(np.float32) for name, column in zip(names, found.T, strict=True)}
 
 
-def put_on(motion: Motion, jaw: np.ndarray, expression: np.ndarray, strength: float, fit: np.ndarray | None) -> None:
+def put_on(motion: Motion, jaw: np.ndarray, expression: np.ndarray, fit: np.ndarray | None) -> None:
     """Give a motion a learnt jaw (T, 4) and expression (T, E), and by ``fit`` (52, E) the curves that show the same.
 
     Without a fit the curves stay those of the rules, so that a face of shape keys speaks too.
-
-    :param strength: scales both, 0 to 2.
     """
-    turn = rot.quat_to_axis_angle(jaw.astype(np.float64)) * strength
-    motion.rotations[:, _JAW] = rot.continuous(rot.axis_angle_to_quat(turn))
-    motion.expression = (expression * strength).astype(np.float32)
+    motion.rotations[:, _JAW] = rot.continuous(jaw[:, None])[:, 0]
+    motion.expression = expression.astype(np.float32)
     if fit is not None:
         motion.face.update(curves_of(motion.expression, fit))

@@ -72,7 +72,7 @@ def put_on(motion: Motion, face: FacePerformance, settings: FaceSettings, *, tur
         motion.expression = np.zeros_like(motion.expression)
     if face.jaw is not None and face.expression is not None:
         frames = len(motion)
-        generated.put_on(motion, face.jaw[:frames], face.expression[:frames], settings.mouth, fit)
+        generated.put_on(motion, face.jaw[:frames], face.expression[:frames], fit)
     motion.metadata["words"] = speech.to_json(face.words)
     motion.metadata["lips"] = face.source
 

@@ -28,11 +28,11 @@ _FPS = 30.0
 Listen = Callable[[Audio | None, int, float], tuple[np.ndarray | None, np.ndarray | None]]
 
 
-def speak(net: Networks, encoder: TextEncoder, listen: Listen, audio: Audio, times: np.ndarray, options: SampleOptions
-          ) -> tuple[np.ndarray, np.ndarray]:
+def speak(net: Networks, encoder: TextEncoder, listen: Listen, audio: Audio, times: np.ndarray, strength: float,
+          options: SampleOptions) -> tuple[np.ndarray, np.ndarray]:
     """The jaw's rotation (T, 4) and expression (T, 100) float32 at ``times`` (T,) seconds.
 
-    :param listen: gives audio features (8 N, width) and where somebody speaks (N,) of a sound, for N tokens at a tempo.
+    :param strength: scales both. :param listen: gives audio features (8 N, width) and where somebody speaks (N,) of a sound, for N tokens at a tempo.
     :raises UnderstudyError: ``unsupported`` where the weights have not learnt faces.
     """
     if "face" not in net.tokenizer.group_names:
@@ -45,7 +45,7 @@ def speak(net: Networks, encoder: TextEncoder, listen: Listen, audio: Audio, tim
         net.text, net.audio if given is not None else None, net.residual, net.tokenizer, made.conditions, made.strength, made.seeds,
         options, speech=None if rows is None or given is None else Speech(
             torch.from_numpy(rows)[None], torch.from_numpy(given), made.speech, torch.from_numpy(made.spoken)))
-    jaw, expression = calm_face(*features.decode_face(net.tokenizer.decode_features(drawn).parts["face"]))
+    jaw, expression = calm_face(*features.decode_face(net.tokenizer.decode_features(drawn).parts["face"]), strength)
     position = np.clip(np.asarray(times, np.float64) * _FPS, 0, len(jaw) - 1)
     low = np.floor(position).astype(int)
     high, share = np.minimum(low + 1, len(jaw) - 1), position - low
