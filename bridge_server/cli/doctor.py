@@ -43,6 +43,10 @@ NEEDED: Final = {
 """Module: the distribution that carries it."""
 OPTIONAL: Final = {
     "pocketsphinx": ("pocketsphinx", "lip sync from a transcript", "pip install 'understudy[face]'"),
+    "onnxruntime": ("onnxruntime", "faces by Audio2Face models that you have", "pip install 'understudy[a2f]'"),
+    "smplx": ("smplx", "bodies of SMPL-X model files that you have", "pip install 'understudy[body]'"),
+    "c2pa": ("c2pa-python", "signed content credentials in films", "pip install 'understudy[credentials]'"),
+    "tensorboard": ("tensorboard", "curves of training runs", "pip install 'understudy[board]'"),
     "ray": ("ray", "workers on several machines", "pip install 'understudy[ray]'"),
     "diffusers": ("diffusers", "films by a diffusion model", "pip install 'understudy[video]'"),
 }
@@ -53,7 +57,7 @@ GOOD, NOTE, BAD = "ok", "note", "problem"
 class Finding:
     """One line of the report.
 
-    :ivar area: Python, packages, devices, generators, weights, text encoder, folders, bridge.
+    :ivar area: Python, packages, tools, devices, generators, face routes, film renderers, weights, text encoder, folders, bridge.
     :ivar state: ok, note (works, but know this) or problem.
     :ivar fix: what to do; empty when there is nothing to do.
     """
@@ -92,7 +96,7 @@ def _packages() -> Iterator[Finding]:
             )
     for module, (distribution, purpose, command) in OPTIONAL.items():
         if importlib.util.find_spec(module) is not None:
-            yield Finding("packages", GOOD, f"{distribution} {importlib.metadata.version(distribution)} ({purpose})")
+            yield Finding("packages", GOOD, f"{distribution} {_version(distribution)} ({purpose})")
         else:
             yield Finding(
                 "packages",
@@ -100,6 +104,49 @@ def _packages() -> Iterator[Finding]:
                 f"{distribution} is not installed; without it: no {purpose}",
                 f"If you want it: {command}",
             )
+
+
+def _version(distribution: str) -> str:
+    try:
+        return importlib.metadata.version(distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return "(not installed by pip)"
+
+
+def _tools() -> Iterator[Finding]:
+    """Programs beside Python that some things use, where they are there."""
+    from bridge_server.face import espeak
+    from bridge_server.synthesis import flite
+
+    for name, there, purpose, package in (
+        ("espeak-ng", espeak.available(), "sounds of words that are in no dictionary; synthetic speech", "espeak-ng"),
+        ("flite", flite.available(), "synthetic speech to train with", "flite"),
+        ("festival", shutil.which("festival") is not None, "synthetic speech to train with", "festival"),
+    ):
+        if there:
+            yield Finding("tools", GOOD, f"{name} ({purpose})")
+        else:
+            yield Finding("tools", NOTE, f"{name} is not installed; without it: no {purpose}",
+                          f"If you want it, install your system's package {package}.")
+
+
+def _face_routes() -> Iterator[Finding]:
+    from bridge_server.face import routes
+
+    named = routes.available()
+    for name in named:
+        default = " (the default)" if name == "rules" else ""
+        try:
+            routes.load(name)
+        except UnderstudyError as error:
+            yield Finding("face routes", NOTE, f"{name}{default} cannot run here: {error.message}", error.fix)
+        except Exception as error:  # another package's route may fail in any way, and the report goes on
+            yield Finding("face routes", NOTE, f"{name} cannot be loaded ({type(error).__name__}: {error})", "Repair or remove its package.")
+        else:
+            yield Finding("face routes", GOOD, f"{name}{default}")
+    if "audio2face" not in named:
+        yield Finding("face routes", NOTE, "audio2face is not set up", f"If you have an Audio2Face-3D v2 model: start the bridge with "
+                      f"{routes.AUDIO2FACE} set to its folder.")
 
 
 def _devices() -> Iterator[Finding]:
@@ -254,8 +301,10 @@ def examine(state_dir: Path) -> Iterator[Finding]:
     areas: list[tuple[str, Callable[[], Iterator[Finding]]]] = [
         ("Python", _python),
         ("packages", _packages),
+        ("tools", _tools),
         ("devices", _devices),
         ("generators", _generators),
+        ("face routes", _face_routes),
         ("film renderers", _renderers),
         ("weights", _weights),
         ("folders", lambda: _folders(state_dir)),
