@@ -7,17 +7,18 @@ other time is reached by interpolation between rows and nothing drifts over a lo
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Final
 
 import numpy as np
+from scipy import fft
 from scipy.signal import resample_poly
 
 from bridge_server.audio.sound import Audio
 
-__all__ = ["HOP", "MELS", "RATE", "Acoustics", "analyse", "log_mel", "mono16", "sample"]
+__all__ = ["HOP", "MELS", "RATE", "Acoustics", "Measured", "Scale", "analyse", "log_mel", "mono16", "row_count", "sample"]
 
 RATE: Final = 16_000
 HOP: Final = 0.01
@@ -63,6 +64,86 @@ class Acoustics:
         return np.arange(len(self)) * HOP
 
 
+@dataclass(frozen=True)
+class Measured:
+    """What is measured of N rows before anything is set in relation to the clip: each row by itself.
+
+    :ivar bands: (5, N) band energies and the centroid, as :func:`_spectra` names them. :ivar mel: (N, 40).
+    :ivar voicing: (N,) in [0, 1]. :ivar pitch: (N,) Hz, right only where it is voiced.
+    """
+
+    bands: np.ndarray
+    mel: np.ndarray
+    voicing: np.ndarray
+    pitch: np.ndarray
+
+    @classmethod
+    def of(cls, x: np.ndarray, first: int = 0, stop: int | None = None) -> Measured:
+        """Rows ``first`` to ``stop`` of mono samples (N,) at 16 kHz."""
+        bands, mel = _spectra(x, first, stop)
+        return cls(bands, mel, *_pitch(x, first, stop))
+
+    @classmethod
+    def joined(cls, parts: Sequence[Measured]) -> Measured:
+        """Several in a row."""
+        bands = np.concatenate([p.bands for p in parts], axis=1)
+        return cls(bands, *(np.concatenate([getattr(p, n) for p in parts]) for n in ("mel", "voicing", "pitch")))
+
+    def slice(self, first: int, stop: int) -> Measured:
+        """Rows ``first`` to ``stop``."""
+        return Measured(self.bands[:, first:stop], self.mel[first:stop], self.voicing[first:stop], self.pitch[first:stop])
+
+    def __len__(self) -> int:
+        return len(self.voicing)
+
+    @property
+    def decibels(self) -> np.ndarray:
+        """(N,) level of all bands."""
+        return 10 * np.log10((self.bands[0] + 1e-12) / _FFT + 1e-12)
+
+
+@dataclass(frozen=True)
+class Scale:
+    """What a clip as a whole is measured by.
+
+    :ivar peak: level of its loud parts, dB. :ivar floor: level that counts as silence, dB.
+    :ivar pitch: the speaker's usual one, Hz; 0 where nothing is voiced.
+    """
+
+    peak: float
+    floor: float
+    pitch: float
+
+    @classmethod
+    def of(cls, measured: Measured) -> Scale:
+        """Of all rows of a clip, or of some from everywhere in it."""
+        db = measured.decibels
+        peak = float(np.percentile(db, 95))
+        floor = min(max(float(np.percentile(db, 10)) + 4, peak - 40), peak - 12)
+        sure = measured.voicing * np.clip(np.clip((db - floor) / (peak + 2 - floor), 0, 1) * 4, 0, 1) > 0.5
+        return cls(peak, floor, float(np.median(measured.pitch[sure])) if sure.any() else 0.0)
+
+    def applied(self, measured: Measured) -> Acoustics:
+        """Measurements of a clip, or of a stretch of it, as they are used."""
+        band = dict(zip(_BANDS, measured.bands, strict=True))
+        total = band["total"] + 1e-12
+        level = np.clip((measured.decibels - self.floor) / (self.peak + 2 - self.floor), 0, 1)
+        voiced = measured.voicing * np.clip(level * 4, 0, 1)
+        pitch = measured.pitch
+        sure = (voiced > 0.5) & (pitch > self.pitch / 1.8) & (pitch < self.pitch * 1.8)
+        pitch = np.interp(np.arange(len(pitch)), np.flatnonzero(sure), pitch[sure]) if sure.any() else np.zeros(len(pitch))
+        return Acoustics(
+            level=_smooth(level, 0.04),
+            voiced=_smooth(voiced, 0.05),
+            pitch=_smooth(pitch, 0.07),
+            f1=_smooth(np.clip((band["open"] / (band["first"] + 1e-12)) ** 0.7, 0, 1), 0.06),
+            f2=_smooth(np.clip((band["centroid"] - 1300) / 900, 0, 1), 0.06),
+            hiss=_smooth(band["high"] / total, 0.03),
+            mel=measured.mel,
+            speech=self.peak > _SILENCE_DB,
+        )
+
+
 @lru_cache(maxsize=1)
 def _mel_bank() -> np.ndarray:
     """(257, 40) triangular filters from 60 to 7,600 Hz, equal area, on the mel scale of O'Shaughnessy."""
@@ -84,18 +165,24 @@ def mono16(audio: Audio) -> np.ndarray:
     return x
 
 
-def _blocks(x: np.ndarray, width: int) -> Iterator[np.ndarray]:
+def row_count(x: np.ndarray) -> int:
+    """Rows that samples (N,) at 16 kHz have."""
+    return len(x) // _STEP + 1
+
+
+def _blocks(x: np.ndarray, width: int, first: int = 0, stop: int | None = None) -> Iterator[np.ndarray]:
     """(<= 3000, width) windows of ``x`` centred on multiples of the hop, 30 s at a time to bound the memory."""
-    count = len(x) // _STEP + 1
-    padded = np.pad(x, (width // 2, width // 2 + _STEP))
-    windows = np.lib.stride_tricks.sliding_window_view(padded, width)[: count * _STEP : _STEP]
-    for first in range(0, count, 3000):
-        yield windows[first : first + 3000]
+    count = row_count(x) if stop is None else stop
+    for at in range(first, count, 3000):
+        rows = min(3000, count - at)
+        start, end = at * _STEP - width // 2, (at + rows - 1) * _STEP + width - width // 2
+        part = np.pad(x[max(0, start) : end], (max(0, -start), max(0, end - max(len(x), max(0, start)))))
+        yield np.lib.stride_tricks.sliding_window_view(part, width)[::_STEP]
 
 
 def _power(frames: np.ndarray) -> np.ndarray:
     window = np.hanning(_WINDOW + 1)[:_WINDOW].astype(np.float32)
-    return np.abs(np.fft.rfft(frames * window, _FFT, axis=1)).astype(np.float32) ** 2 / _WINDOW
+    return np.abs(fft.rfft(frames * window, _FFT, axis=1)).astype(np.float32) ** 2 / _WINDOW
 
 
 def log_mel(samples: np.ndarray) -> np.ndarray:
@@ -104,19 +191,21 @@ def log_mel(samples: np.ndarray) -> np.ndarray:
     return np.concatenate([np.log(_power(b) @ _mel_bank() + 1e-8) for b in blocks])
 
 
-def _pitch(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _pitch(x: np.ndarray, first: int = 0, stop: int | None = None) -> tuple[np.ndarray, np.ndarray]:
     """Voicing (N,) and pitch (N,) in Hz by the normalised autocorrelation, 70 to 400 Hz."""
     window = np.hanning(_PITCH_WINDOW + 1)[:_PITCH_WINDOW].astype(np.float32)
+    low, high = RATE // 400, RATE // 70
+    lags = np.arange(low, high)
 
     def autocorrelation(y: np.ndarray) -> np.ndarray:
-        return np.fft.irfft(np.abs(np.fft.rfft(y, 2048, axis=-1)) ** 2, axis=-1)[..., :_PITCH_WINDOW]
+        # long enough that the lags that are looked at do not wrap around
+        spectrum = fft.rfft(y, 1024, axis=-1)
+        return fft.irfft(np.square(spectrum.real) + np.square(spectrum.imag), axis=-1)[..., :high]
 
     # divided by the window's own autocorrelation, or long periods would look weaker than they are (Boersma 1993)
     shape = np.maximum(autocorrelation(window) / autocorrelation(window)[0], 0.05)
-    low, high = RATE // 400, RATE // 70
-    lags = np.arange(low, high)
     voicing, pitch = [], []
-    for frames in _blocks(x, _PITCH_WINDOW):
+    for frames in _blocks(x, _PITCH_WINDOW, first, stop):
         r = autocorrelation((frames - frames.mean(axis=1, keepdims=True)) * window)
         r = (r / np.maximum(r[:, :1], 1e-9) / shape)[:, low:high]
         best = np.argmax(r - 0.0004 * lags, axis=1)
@@ -125,21 +214,25 @@ def _pitch(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.concatenate(voicing), np.concatenate(pitch)
 
 
-def _spectra(x: np.ndarray) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """Band energies and centroid (N,) by name, and log mel energies (N, 40)."""
+_EDGES: Final = {"total": (80, 8000), "first": (150, 1100), "open": (550, 1100), "high": (3500, 8000)}
+"""Bands in Hz."""
+_BANDS: Final = (*_EDGES, "centroid")
+
+
+def _spectra(x: np.ndarray, first: int = 0, stop: int | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """Energies of :data:`_BANDS` and the centroid (5, N), and log mel energies (N, 40)."""
     f = np.fft.rfftfreq(_FFT, 1 / RATE)
-    edges = {"total": (80, 8000), "first": (150, 1100), "open": (550, 1100), "high": (3500, 8000)}
     second = (f >= 800) & (f < 2800)
     rows: list[np.ndarray] = []
     mels: list[np.ndarray] = []
-    for frames in _blocks(x, _WINDOW):
+    for frames in _blocks(x, _WINDOW, first, stop):
         power = _power(frames)
-        bands = [power[:, (f >= a) & (f < b)].sum(axis=1, dtype=np.float64) for a, b in edges.values()]
+        bands = [power[:, (f >= a) & (f < b)].sum(axis=1, dtype=np.float64) for a, b in _EDGES.values()]
         emphasised = power[:, second] * (f[second] / 1000) ** 2
         bands.append((emphasised @ f[second]) / (emphasised.sum(axis=1) + 1e-9))
         rows.append(np.stack(bands))
         mels.append(np.log(power @ _mel_bank() + 1e-8))
-    return dict(zip((*edges, "centroid"), np.concatenate(rows, axis=1), strict=True)), np.concatenate(mels)
+    return np.concatenate(rows, axis=1), np.concatenate(mels)
 
 
 def _smooth(x: np.ndarray, seconds: float) -> np.ndarray:
@@ -153,30 +246,9 @@ def analyse(audio: Audio) -> Acoustics:
     """Measure a clip. Not-a-number samples count as silence; any rate is brought to 16 kHz first."""
     x = mono16(audio)
     x = x - (x.mean() if len(x) else 0.0)
-    band, mel = _spectra(x)
-    total = band["total"] + 1e-12
-    db = 10 * np.log10(total / _FFT + 1e-12)
-    peak = np.percentile(db, 95)
-    floor = max(np.percentile(db, 10) + 4, peak - 40)
-    floor = min(floor, peak - 12)
-    level = np.clip((db - floor) / (peak + 2 - floor), 0, 1)
-    voicing, pitch = _pitch(x)
-    voiced = voicing * np.clip(level * 4, 0, 1)
-    sure = voiced > 0.5
-    if sure.any():
-        centre = np.median(pitch[sure])
-        sure &= (pitch > centre / 1.8) & (pitch < centre * 1.8)
-    pitch = np.interp(np.arange(len(pitch)), np.flatnonzero(sure), pitch[sure]) if sure.any() else np.zeros(len(pitch))
-    return Acoustics(
-        level=_smooth(level, 0.04),
-        voiced=_smooth(voiced, 0.05),
-        pitch=_smooth(pitch, 0.07),
-        f1=_smooth(np.clip((band["open"] / (band["first"] + 1e-12)) ** 0.7, 0, 1), 0.06),
-        f2=_smooth(np.clip((band["centroid"] - 1300) / 900, 0, 1), 0.06),
-        hiss=_smooth(band["high"] / total, 0.03),
-        mel=mel,
-        speech=bool(len(x) >= _STEP and peak > _SILENCE_DB),
-    )
+    measured = Measured.of(x)
+    a = Scale.of(measured).applied(measured)
+    return a if len(x) >= _STEP else replace(a, speech=False)
 
 
 def sample(values: np.ndarray, times: np.ndarray) -> np.ndarray:

@@ -9,6 +9,7 @@ so that one output row is 20 ms; the blocks are residual, with SiLU, block ``k``
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Final
@@ -19,7 +20,7 @@ from bridge_server.face.acoustics import MELS
 from bridge_server.face.visemes import VISEMES
 from shared.errors import UnderstudyError
 
-__all__ = ["FRAME", "KERNEL", "WARPS", "Recogniser", "default_weights", "load", "normalise", "warp"]
+__all__ = ["FRAME", "KERNEL", "WARPS", "Recogniser", "Voice", "default_weights", "load", "normalise", "warp"]
 
 FRAME: Final = 0.02
 """Seconds per row of the recogniser's output; row ``k`` is centred on ``k * FRAME``."""
@@ -31,15 +32,30 @@ _JUDGED: Final = 2000
 """Rows of 10 ms by which a speaker's vocal tract is judged."""
 
 
-def normalise(mel: np.ndarray) -> np.ndarray:
+@dataclass(frozen=True)
+class Voice:
+    """:ivar tract: the vocal tract's length, one of :data:`WARPS`. :ivar channel: (40,), see :func:`normalise`."""
+
+    tract: float
+    channel: np.ndarray
+
+
+def _channel(mel: np.ndarray) -> np.ndarray:
+    """(40,) mean of the louder rows (N, 40)."""
+    energy = mel.max(axis=1)
+    loud = energy > np.percentile(energy, 95) - 6.0
+    mean: np.ndarray = mel[loud].mean(axis=0) if loud.any() else mel.mean(axis=0)
+    return mean
+
+
+def normalise(mel: np.ndarray, channel: np.ndarray | None = None) -> np.ndarray:
     """Log mel rows (N, 40) with the channel taken out: the mean of the clip's louder rows is subtracted.
 
     Microphone, distance and band shift log mel energies by a constant per band; what remains is what is said.
+
+    :param channel: (40,), the mean where the rows are not the whole clip.
     """
-    energy = mel.max(axis=1)
-    loud = energy > np.percentile(energy, 95) - 6.0
-    floor = mel[loud].mean(axis=0) if loud.any() else mel.mean(axis=0)
-    return (np.maximum(mel - floor, -9.0) / 2.5).astype(np.float32)
+    return (np.maximum(mel - (_channel(mel) if channel is None else channel), -9.0) / 2.5).astype(np.float32)
 
 
 def _mel_of(hertz: np.ndarray) -> np.ndarray:
@@ -121,9 +137,14 @@ class Recogniser:
             )
 
     def __call__(self, mel: np.ndarray) -> np.ndarray:
-        """Probabilities (M, 15) float32 for log mel rows (N, 40) at 10 ms; M = ceil(N / 2).
+        """Probabilities (M, 15) float32 for log mel rows (N, 40) at 10 ms; M = ceil(N / 2)."""
+        return self.hear(mel, self.voice(mel))
 
-        The clip is heard with several vocal tract lengths, and the one that the network is surest of is kept.
+    def voice(self, mel: np.ndarray, others: np.ndarray | None = None) -> Voice:
+        """Who speaks in a clip. It is heard with several vocal tract lengths, and the one that the network is surest of is kept.
+
+        :param mel: (N, 40) of the clip, or of a loud stretch of it. :param others: (K, 40) rows from everywhere in the clip, by
+            which its channel is judged; None: ``mel`` is all of it.
         """
         # the loudest stretch of 20 s is enough to judge by
         first = 0
@@ -132,10 +153,15 @@ class Recogniser:
             first = int(np.argmax(loud[_JUDGED:] - loud[:-_JUDGED]))
         part = mel[first : first + _JUDGED]
         tract = max(WARPS, key=lambda factor: self._sureness(self._hear(_scaled(part, factor))))
-        mine = self._hear(_scaled(mel, tract))
+        return Voice(tract, _channel(_scaled(mel if others is None else others, tract)))
+
+    def hear(self, mel: np.ndarray, voice: Voice) -> np.ndarray:
+        """Probabilities (M, 15) float32 for rows (N, 40) of a clip, or of a stretch of it, in which ``voice`` speaks."""
+        scaled = _scaled(mel, voice.tract)
+        mine = self._hear(scaled, voice.channel)
         if self._second is None:
             return mine
-        both = np.sqrt(np.maximum(mine * self._second._hear(_scaled(mel, tract)), 1e-12))[:, 1:]
+        both = np.sqrt(np.maximum(mine * self._second._hear(scaled, voice.channel), 1e-12))[:, 1:]
         both *= (1 - mine[:, :1]) / both.sum(axis=1, keepdims=True)
         return np.concatenate((mine[:, :1], both), axis=1)
 
@@ -144,9 +170,15 @@ class Recogniser:
         speaking = p[:, 0] < 0.5
         return float(np.log(p[speaking].max(axis=1)).mean()) if speaking.any() else -np.inf
 
-    def _hear(self, mel: np.ndarray) -> np.ndarray:
+    @property
+    def reach(self) -> int:
+        """Rows of 10 ms to either side that a row's probabilities depend on."""
+        mine = 2 * (KERNEL // 2 * (sum(self._dilations) + 2))
+        return mine if self._second is None else max(mine, self._second.reach)
+
+    def _hear(self, mel: np.ndarray, channel: np.ndarray | None = None) -> np.ndarray:
         """Probabilities (M, 15) for rows as they are."""
-        x = normalise(mel)
+        x = normalise(mel, channel)
         margin = 2 * (KERNEL // 2 * (sum(self._dilations) + 2))
         parts = []
         for first in range(0, len(x), _BLOCK):  # long takes in pieces that overlap by what the network sees
