@@ -41,8 +41,8 @@ _SLOWEST, _FASTEST = 0.45, 2.2
 _SHALLOW: Final = 0.01
 """Metres a second by which a minimum lies below its surroundings at least."""
 _APART: Final = 0.1
-_PAUSE: Final = (0.2, 0.35)
-"""Seconds from the nearest onset at which a pause begins, and at which it is one altogether."""
+_PAUSE: Final = (0.2, 0.35, 2.0, 3.0)
+"""Seconds from the nearest onset: a pause begins, is one altogether, begins to be a silence, is no pause any more."""
 _CALM: Final = 6.0
 """Frames, the spread of the Gaussian that calms pauses: what sways slower than about once in a second and a half stays."""
 _FPS: Final = 30.0
@@ -57,11 +57,13 @@ class Rhythm:
     """:ivar onsets: (S,) seconds, as performed, of syllables. :ivar strength: (S,) in (0, 1].
 
     :ivar spoken: (T,) in [0, 1], how far each frame is driven by speech alone.
+    :ivar undirected: (T,) in [0, 1], the same with the pauses of speech, where nothing is directed either.
     """
 
     onsets: np.ndarray
     strength: np.ndarray
     spoken: np.ndarray
+    undirected: np.ndarray
 
 
 def _refined(curve: np.ndarray, peaks: np.ndarray) -> np.ndarray:
@@ -170,7 +172,7 @@ def bend(rotations: np.ndarray, source: np.ndarray) -> np.ndarray:
 
 
 def hold_in_pauses(rotations: np.ndarray, rhythm: Rhythm, first: int = 0) -> np.ndarray:
-    """Rotations (T, J, 4) whose upper body is smoothed where speech alone drives it and no syllable is near.
+    """Rotations (T, J, 4) whose upper body is smoothed in pauses of speech where nothing is directed.
 
     Looks three spreads of :data:`_CALM` to both sides.
 
@@ -180,8 +182,8 @@ def hold_in_pauses(rotations: np.ndarray, rhythm: Rhythm, first: int = 0) -> np.
         return rotations
     frames = np.arange(first, first + len(rotations))
     distance = np.abs(frames[:, None] / _FPS - rhythm.onsets).min(1)
-    weight = np.clip((distance - _PAUSE[0]) / (_PAUSE[1] - _PAUSE[0]), 0, 1)
-    weight = weight * weight * (3 - 2 * weight) * rhythm.spoken[np.minimum(frames, len(rhythm.spoken) - 1)]
+    weight = np.interp(distance, _PAUSE, (0.0, 1.0, 1.0, 0.0))
+    weight = weight * weight * (3 - 2 * weight) * rhythm.undirected[np.minimum(frames, len(rhythm.undirected) - 1)]
     if not weight.any():
         return rotations
     out = rot.continuous(rotations)

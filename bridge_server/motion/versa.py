@@ -38,7 +38,7 @@ from .learned_face import speak
 from .layering import away_from, ease_window
 from .rhythm import Rhythm, syllable_onsets
 from .sampler import SampleOptions, Size, Speech, sample
-from .scheduling import FINE_PARTS, NEVER, TOKEN_SECONDS, plan
+from .scheduling import FINE_PARTS, NEVER, TOKEN_SECONDS, Plan, plan
 from .tokenizer import DOWN_RATE
 from .weights import SHIPPED, find_set, load_networks
 
@@ -102,13 +102,17 @@ def _length(request: MotionRequest, audio: Audio | None) -> float:
     return seconds
 
 
-def _rhythm(rows: np.ndarray | None, spoken: np.ndarray, frames: int) -> Rhythm | None:
+def _rhythm(rows: np.ndarray | None, made: Plan, frames: int) -> Rhythm | None:
     """What the strokes keep time with, or None where nobody speaks undirected."""
-    if rows is None or not spoken.any():
+    if rows is None or not made.spoken.any():
         return None
     ease = np.hanning(_EASE + 2)
-    alone = np.convolve(np.repeat(spoken, DOWN_RATE)[:frames].astype(float), ease / ease.sum(), "same")
-    return Rhythm(*syllable_onsets(rows, AUDIO_RATE, 0.5 / AUDIO_RATE), alone)
+
+    def eased(tokens: np.ndarray) -> np.ndarray:
+        return np.convolve(np.repeat(tokens, DOWN_RATE)[:frames].astype(float), ease / ease.sum(), "same")
+
+    undirected = np.all(made.conditions.since[0].numpy() == NEVER, 1)
+    return Rhythm(*syllable_onsets(rows, AUDIO_RATE, 0.5 / AUDIO_RATE), eased(made.spoken), eased(undirected))
 
 
 class VersaGenerator:
@@ -228,7 +232,7 @@ class VersaGenerator:
         layers = self._fine_layers(performed, options, frames, report)
         net = self.networks
         assembler = Assembler(net.tokenizer, rate, frames, directions, layers, request.seed, request.amplitude, request.energy,
-                              _rhythm(rows, made.spoken, frames) if request.keep_time else None,
+                              _rhythm(rows, made, frames) if request.keep_time else None,
                               request.face_settings.mouth if given is not None and self._speaks_itself(request) else None)
 
         def tick(fraction: float) -> None:

@@ -32,7 +32,7 @@ def test_strokes_end_on_syllables() -> None:
     body = arm_waving(150, 1.0)
     # the arm rests at 1, 2, 3, 4 s
     onsets = np.array([1.12, 1.9, 3.0, 4.15])
-    source = retime(upper_speed(body, None), Rhythm(onsets, np.ones(4), np.ones(150)))
+    source = retime(upper_speed(body, None), Rhythm(onsets, np.ones(4), np.ones(150), np.ones(150)))
     assert np.all(np.diff(source) > 0)
     found = rest_times(bend(body, source))
     for onset in onsets:
@@ -44,7 +44,7 @@ def test_strokes_end_on_syllables() -> None:
 def test_only_the_upper_body_and_only_where_speech_drives() -> None:
     body = arm_waving(150, 1.0)
     spoken = np.r_[np.ones(70), np.linspace(1, 0, 10), np.zeros(70)]
-    source = retime(upper_speed(body, None), Rhythm(np.array([1.12, 3.12, 4.1]), np.ones(3), spoken))
+    source = retime(upper_speed(body, None), Rhythm(np.array([1.12, 3.12, 4.1]), np.ones(3), spoken, spoken))
     assert np.array_equal(source[80:], np.arange(80, 150)) and not np.array_equal(source[:70], np.arange(70))
     bent = bend(body, source)
     assert np.allclose(rot.angle_between(bent[:, LOWER_JOINTS], body[:, LOWER_JOINTS]), 0, atol=1e-7)
@@ -53,7 +53,7 @@ def test_only_the_upper_body_and_only_where_speech_drives() -> None:
 
 def test_a_syllable_too_far_away_moves_nothing() -> None:
     body = arm_waving(90, 1.0)
-    source = retime(upper_speed(body, None), Rhythm(np.array([1.5]), np.ones(1), np.ones(90)))
+    source = retime(upper_speed(body, None), Rhythm(np.array([1.5]), np.ones(1), np.ones(90), np.ones(90)))
     assert np.array_equal(source, np.arange(90))
 
 
@@ -61,7 +61,7 @@ def test_a_syllable_too_far_away_moves_nothing() -> None:
 def test_what_was_streamed_stays(seed: int) -> None:
     rng = np.random.default_rng(seed)
     speed = np.convolve(np.abs(rng.normal(size=420)), np.hanning(12), "same")[:400] * 0.05
-    rhythm = Rhythm(np.sort(rng.uniform(0, 400 / 30, 40)), rng.uniform(0.1, 1, 40), np.ones(400))
+    rhythm = Rhythm(np.sort(rng.uniform(0, 400 / 30, 40)), rng.uniform(0.1, 1, 40), np.ones(400), np.ones(400))
     whole = retime(speed, rhythm)
     assert np.abs(whole - np.arange(400)).max() > 2 and np.all(np.diff(whole) > 0)
     for known in range(60, 400, 23):
@@ -72,19 +72,19 @@ def test_what_was_streamed_stays(seed: int) -> None:
 def test_pauses_are_calm_and_nothing_else_changes() -> None:
     body = arm_waving(240, 0.5)
     spoken = np.r_[np.ones(180), np.zeros(60)]
-    rhythm = Rhythm(np.r_[np.arange(0.1, 2.0, 0.15), 4.5], np.ones(14), spoken)
+    rhythm = Rhythm(np.r_[np.arange(0.1, 2.0, 0.15), 4.5], np.ones(14), 0 * spoken, spoken)
     held = hold_in_pauses(body, rhythm)
     moved = rot.angle_between(held[:, UPPER_JOINTS], body[:, UPPER_JOINTS]).max(1)
     assert moved[:50].max() < 1e-7 and moved[181:].max() < 1e-7
     assert np.allclose(held[:, LOWER_JOINTS], body[:, LOWER_JOINTS])
     # the pause from 2.4 to 4.2 s
     assert upper_speed(held, None)[76:122].mean() < 0.5 * upper_speed(body, None)[76:122].mean()
-    assert np.array_equal(hold_in_pauses(body, Rhythm(np.zeros(0), np.zeros(0), spoken)), body)
+    assert np.array_equal(hold_in_pauses(body, Rhythm(np.zeros(0), np.zeros(0), spoken, spoken)), body)
 
 
 def test_a_pause_that_was_streamed_stays() -> None:
     body = arm_waving(300, 0.7)
-    rhythm = Rhythm(np.array([0.5, 4.0, 8.0]), np.ones(3), np.ones(300))
+    rhythm = Rhythm(np.array([0.5, 4.0, 8.0]), np.ones(3), np.ones(300), np.ones(300))
     whole = hold_in_pauses(body, rhythm)
     for first, known in ((0, 150), (45, 220), (100, 300)):
         part = hold_in_pauses(body[first:known], rhythm, first)
