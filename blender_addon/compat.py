@@ -14,7 +14,7 @@ import bpy
 
 __all__ = [
     "ActionTarget", "SlotOf", "action_curves", "action_of", "action_targets", "assign_action", "assigned_slot",
-    "curves_with_slots", "existing_target", "has_slots", "has_sound", "new_action", "sequencer_scene", "session_uid",
+    "curves_with_slots", "existing_target", "has_slots", "has_sound", "new_action", "new_text_strip", "sequencer_scene", "session_uid",
     "set_strip_slot", "slot_of", "sound_module", "store_bytes", "strip_start", "strips", "window_override",
 ]
 
@@ -211,6 +211,13 @@ def strips(scene: Any, *, create: bool = False) -> Any:
             return ()
         editor = scene.sequence_editor_create()
     return editor.strips if hasattr(editor, "strips") else editor.sequences
+
+
+def new_text_strip(scene: Any, name: str, channel: int, start: int, length: int) -> Any:
+    """A text strip in the sequencer; before 5.0 its end was asked for instead of its length."""
+    collection = strips(scene, create=True)
+    lasts = {"length": length} if "length" in collection.bl_rna.functions["new_effect"].parameters else {"frame_end": start + length}
+    return collection.new_effect(name=name, type="TEXT", channel=channel, frame_start=start, **lasts)
 
 
 def strip_start(strip: Any) -> float:

@@ -8,7 +8,7 @@ import bpy
 from bpy.props import BoolProperty, EnumProperty, StringProperty
 from bpy_extras.io_utils import ExportHelper, ImportHelper
 
-from . import cast, compat, directions
+from . import cast, compat, direction_presets, directions, sequence
 from .shared.errors import UnderstudyError
 
 __all__ = ["CLASSES"]
@@ -104,13 +104,13 @@ class UNDERSTUDY_OT_directions_from_scene(directions.OnCharacter, bpy.types.Oper
         if not found:
             self.report({"WARNING"}, "There is nothing with words in it")
             return {"CANCELLED"}
-        for start, end, text in found:
-            directions.new(character.understudy.directions, text, "full", start, end)
+        for start, end, text, part in found:
+            directions.new(character.understudy.directions, text, part, start, end)
         self.report({"INFO"}, f"{len(found)} directions")
         return {"FINISHED"}
 
 
-def _markers(context: bpy.types.Context) -> list[tuple[float, float, str]]:
+def _markers(context: bpy.types.Context) -> list[tuple[float, float, str, str]]:
     scene: Any = context.scene
     markers = sorted((m for m in scene.timeline_markers), key=lambda m: m.frame)
     ends = [m.frame for m in markers[1:]]
@@ -119,14 +119,52 @@ def _markers(context: bpy.types.Context) -> list[tuple[float, float, str]]:
         after = last + round(SECONDS_OF_A_LAST_MARKER * cast.fps(scene))
         ends.append(max(min(after, scene.frame_end), last + 1) if scene.frame_end > last else after)
     # a marker that Blender named by its frame has no words, but it ends the one before
-    return [(float(m.frame), float(end), m.name) for m, end in zip(markers, ends, strict=True)
+    return [(float(m.frame), float(end), m.name, "full") for m, end in zip(markers, ends, strict=True)
             if not m.name.startswith(("F_", "Marker"))]
 
 
-def _text_strips(context: bpy.types.Context) -> list[tuple[float, float, str]]:
-    found = [(*compat.strip_range(s), s.text.replace("\n", " ")) for s in compat.strips(compat.sequencer_scene(context))
-             if s.type == "TEXT" and not s.mute]
-    return sorted((start, end, text) for start, end, text in found if text.strip())
+_WRITTEN = "understudy_directions"
+"""Custom property of a text strip that directions were written to: the character's name."""
+
+
+def _text_strips(context: bpy.types.Context) -> list[tuple[float, float, str, str]]:
+    """Start, end, words and part of the text strips. Those that were written here count although they are muted."""
+    from .shared.direction_files import part_and_words
+
+    name = cast.active(context).name
+    found = [(*compat.strip_range(s), *part_and_words(" ".join(s.text.split()))) for s in compat.strips(compat.sequencer_scene(context))
+             if s.type == "TEXT" and (not s.mute or s.get(_WRITTEN) == name)]
+    return sorted((start, end, text, part) for start, end, text, part in found if text)
+
+
+class UNDERSTUDY_OT_directions_to_text_strips(directions.OnCharacter, bpy.types.Operator):
+    """Make a text strip in the sequencer of each direction, in the place of those that were made of this character's before"""
+
+    bl_idname = "understudy.directions_to_text_strips"
+    bl_label = "Directions to Text Strips"
+    bl_options = {"REGISTER", "UNDO"}
+    needs_item = True
+
+    shown: BoolProperty(name="In the Picture", description="Show them in the rendered picture, which then comes from the sequencer; "
+                        "otherwise they are muted, and renders stay as they are")
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        """Add the strips, each in the lowest channel that is free."""
+        from .shared.direction_files import labelled
+
+        character, scene = cast.active(context), compat.sequencer_scene(context)
+        present = compat.strips(scene, create=True)
+        for old in [s for s in present if s.type == "TEXT" and s.get(_WRITTEN) == character.name]:
+            present.remove(old)
+        written = [d for d in directions.to_seconds(character.understudy.directions, 0.0, 1.0) if d.enabled]
+        for direction in written:
+            start = round(direction.start)
+            length = max(round(direction.end) - start, 1)
+            strip = compat.new_text_strip(scene, direction.text[:60] or "Direction", sequence.free_channel(scene, start, start + length),
+                                          start, length)
+            strip.text, strip.mute, strip[_WRITTEN] = labelled(direction), not self.shown, character.name
+        self.report({"INFO"}, f"{len(written)} text strips")
+        return {"FINISHED"}
 
 
 class UNDERSTUDY_OT_directions_to_markers(directions.OnCharacter, bpy.types.Operator):
@@ -148,6 +186,8 @@ class UNDERSTUDY_OT_directions_to_markers(directions.OnCharacter, bpy.types.Oper
 
 _items: list[tuple[str, str, str]] = []
 """Blender does not keep the strings of a dynamic enum alive."""
+_OWN = "preset: "
+"""Before the names of presets, so that none is taken for the words of the library."""
 
 
 def _library(self: Any, context: bpy.types.Context | None) -> list[tuple[str, str, str]]:
@@ -155,11 +195,12 @@ def _library(self: Any, context: bpy.types.Context | None) -> list[tuple[str, st
 
     _items[:] = [(text, text, f"{group}: {part.replace('_', ' ')}") for group, entries in LIBRARY.items()
                  for text, part, _ in entries]
+    _items.extend((_OWN + name, name, "A preset of your own") for name in direction_presets.names())
     return _items
 
 
 class UNDERSTUDY_OT_direction_library(directions.OnCharacter, bpy.types.Operator):
-    """Search directions that the starter weights know well, and add one at the current frame"""
+    """Search directions that the starter weights know well, and presets of your own, and add one at the current frame"""
 
     bl_idname = "understudy.direction_library"
     bl_label = "Direction Library"
@@ -177,6 +218,10 @@ class UNDERSTUDY_OT_direction_library(directions.OnCharacter, bpy.types.Operator
         """Add the chosen one, with the length that suits it."""
         from .core.library import LIBRARY
 
+        if self.choice.startswith(_OWN):
+            operators: Any = bpy.ops
+            outcome: set[str] = operators.understudy.direction_preset_place(title=self.choice.removeprefix(_OWN))
+            return outcome
         part, seconds = next((p, s) for entries in LIBRARY.values() for text, p, s in entries if text == self.choice)
         scene: Any = context.scene
         settings = cast.active(context).understudy
@@ -196,6 +241,7 @@ class UNDERSTUDY_MT_directions(bpy.types.Menu):
         layout: Any = self.layout
         layout.operator_context = "INVOKE_DEFAULT"
         layout.operator("understudy.direction_library", icon="VIEWZOOM")
+        layout.menu("UNDERSTUDY_MT_direction_presets", icon="PRESET")
         layout.separator()
         layout.operator("understudy.import_directions", icon="IMPORT")
         layout.operator("understudy.export_directions", icon="EXPORT")
@@ -203,11 +249,12 @@ class UNDERSTUDY_MT_directions(bpy.types.Menu):
         for source, label in (("MARKERS", "From Timeline Markers"), ("TEXT_STRIPS", "From Text Strips")):
             layout.operator("understudy.directions_from_scene", text=label).source = source
         layout.operator("understudy.directions_to_markers", text="To Timeline Markers")
+        layout.operator("understudy.directions_to_text_strips", text="To Text Strips")
         layout.separator()
         layout.operator("understudy.direction_clear", icon="TRASH")
 
 
 CLASSES = (
     UNDERSTUDY_OT_import_directions, UNDERSTUDY_OT_export_directions, UNDERSTUDY_OT_directions_from_scene,
-    UNDERSTUDY_OT_directions_to_markers, UNDERSTUDY_OT_direction_library, UNDERSTUDY_MT_directions,
+    UNDERSTUDY_OT_directions_to_markers, UNDERSTUDY_OT_directions_to_text_strips, UNDERSTUDY_OT_direction_library, UNDERSTUDY_MT_directions,
 )

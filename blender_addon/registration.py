@@ -6,8 +6,8 @@ from typing import Any
 import bpy
 from bpy.app.handlers import persistent
 
-from . import bone_map, cast, commands, connection, direction_io, directions, exports, imports, lock_ops, locks, log, overlay
-from . import overlay_mouse, overlay_ops, overlay_type, panels, performance, preferences, properties, regenerate, session
+from . import bone_map, cast, commands, connection, direction_io, direction_presets, directions, exports, imports, lock_ops, locks, log
+from . import overlay, overlay_mouse, overlay_ops, overlay_type, panels, performance, preferences, properties, regenerate, session
 from . import sound_energy, speech, takes, translations, unfinished
 from . import face, film
 
@@ -22,6 +22,7 @@ CLASSES: tuple[Any, ...] = (
     *speech.CLASSES,
     *directions.CLASSES,
     *direction_io.CLASSES,
+    *direction_presets.CLASSES,
     *takes.CLASSES,
     *properties.CLASSES,
     *performance.CLASSES,

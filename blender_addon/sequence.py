@@ -7,7 +7,7 @@ import bpy
 
 from . import compat
 
-__all__ = ["MARK", "heard", "origin", "own_strip", "sound_strips"]
+__all__ = ["MARK", "free_channel", "heard", "origin", "own_strip", "sound_strips"]
 
 MARK = "understudy"
 """Custom property of the strip that was laid into the sequencer for a character: the character's name."""
@@ -16,6 +16,12 @@ MARK = "understudy"
 def sound_strips(scene: Any) -> list[Any]:
     """The sound strips of a scene's sequencer."""
     return [s for s in compat.strips(scene) if s.type == "SOUND"]
+
+
+def free_channel(scene: Any, start: float, end: float) -> int:
+    """The lowest channel with nothing in it between two frames."""
+    taken = {s.channel for s in compat.strips(scene) if compat.strip_range(s)[0] < end and compat.strip_range(s)[1] > start}
+    return next(n for n in range(1, 129) if n not in taken)
 
 
 def own_strip(context: bpy.types.Context, character: Any) -> Any:

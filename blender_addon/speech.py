@@ -9,7 +9,7 @@ from bpy.props import StringProperty
 from bpy_extras.io_utils import ImportHelper
 
 from . import cast, compat, sound
-from .sequence import MARK, heard, origin, own_strip, sound_strips
+from .sequence import MARK, free_channel, heard, origin, own_strip, sound_strips
 from .shared.errors import UnderstudyError
 
 __all__ = ["CLASSES", "SOURCES", "draw", "heard", "origin", "own_strip", "sound_strips"]
@@ -20,11 +20,6 @@ SOURCES = [
     ("SEQUENCER", "Sequencer", "What is heard in the sequencer: strips with their offsets, trims, speed, volume and muting"),
 ]
 _SUFFIXES = "*.wav;*.flac;*.ogg;*.opus;*.mp3;*.m4a;*.aac;*.aif;*.aiff;*.mp4;*.mov;*.mkv;*.webm"
-
-
-def _free_channel(scene: Any, start: float, end: float) -> int:
-    taken = {s.channel for s in compat.strips(scene) if compat.strip_range(s)[0] < end and compat.strip_range(s)[1] > start}
-    return next(n for n in range(1, 129) if n not in taken)
 
 
 class UNDERSTUDY_OT_set_audio(cast.OnCharacter, bpy.types.Operator, ImportHelper):
@@ -63,7 +58,7 @@ class UNDERSTUDY_OT_set_audio(cast.OnCharacter, bpy.types.Operator, ImportHelper
             collection.remove(old)
         strip = collection.new_sound(path.stem, str(path), 1, start)
         strip.channel = 128  # out of the way while a free channel is looked for
-        strip.channel = _free_channel(scene, *compat.strip_range(strip))
+        strip.channel = free_channel(scene, *compat.strip_range(strip))
         strip[MARK] = character.name
         strip.show_waveform = True
         end = int(compat.strip_range(strip)[1]) - 1

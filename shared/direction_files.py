@@ -15,7 +15,7 @@ from . import timeline
 from .errors import UnderstudyError
 from .timeline import Direction
 
-__all__ = ["SUFFIXES", "dumps", "load", "loads", "save"]
+__all__ = ["SUFFIXES", "dumps", "labelled", "load", "loads", "part_and_words", "save"]
 
 _COLUMNS: Final = ("start", "end", "text", "part", "strength", "seed", "enabled")
 _CLOCK: Final = re.compile(r"(?:(\d+):)?(\d{1,2}):(\d{1,2})[.,](\d{1,3})")
@@ -93,30 +93,32 @@ def _from_subtitles(text: str) -> list[Direction]:
         elif line.strip() and result and not result[-1].text:
             words.append(_TAG.sub("", line).strip())
         elif not line.strip() and result and words:
-            result[-1].text, result[-1].part = _part(" ".join(w for w in words if w))
+            result[-1].text, result[-1].part = part_and_words(" ".join(w for w in words if w))
             words = []
     return [d for d in result if d.text]
 
 
-def _part(text: str) -> tuple[str, str]:
+def part_and_words(text: str) -> tuple[str, str]:
+    """Words and part of a text as :func:`labelled` writes it."""
     match = re.match(r"\[([a-z_ ]+)\]\s*(.*)", text, re.I)
     if match and (part := match.group(1).strip().lower().replace(" ", "_")) in timeline.BODY_PARTS:
         return match.group(2), part
     return text, "full"
 
 
-def _labelled(d: Direction) -> str:
+def labelled(d: Direction) -> str:
+    """The words, after the part in brackets unless it is the whole body."""
     return d.text if d.part == "full" else f"[{d.part.replace('_', ' ')}] {d.text}"
 
 
 def _to_srt(directions: Sequence[Direction]) -> str:
-    cues = (f"{n}\n{_clock(d.start, ',')} --> {_clock(d.end, ',')}\n{_labelled(d)}\n"
+    cues = (f"{n}\n{_clock(d.start, ',')} --> {_clock(d.end, ',')}\n{labelled(d)}\n"
             for n, d in enumerate((d for d in directions if d.enabled), start=1))
     return "\n".join(cues)
 
 
 def _to_vtt(directions: Sequence[Direction]) -> str:
-    cues = (f"{_clock(d.start, '.')} --> {_clock(d.end, '.')}\n{_labelled(d)}\n" for d in directions if d.enabled)
+    cues = (f"{_clock(d.start, '.')} --> {_clock(d.end, '.')}\n{labelled(d)}\n" for d in directions if d.enabled)
     return "WEBVTT\n\n" + "\n".join(cues)
 
 

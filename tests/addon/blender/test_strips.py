@@ -143,15 +143,67 @@ def test_markers_and_text_strips_become_directions(settings: Any) -> None:
     bpy.ops.understudy.directions_from_scene(source="MARKERS")
     assert table(settings) == [("bows", 100, 190), ("waves", 10, 40)]
     bpy.ops.understudy.direction_clear()
-    strips = compat.strips(scene, create=True)
-    kwargs = {"length": 30} if "length" in strips.bl_rna.functions["new_effect"].parameters else {"frame_end": 50}
-    strip = strips.new_effect(name="t", type="TEXT", channel=1, frame_start=20, **kwargs)
+    strip = compat.new_text_strip(scene, "t", 1, 20, 30)
     strip.text = "sits\ndown"
     bpy.ops.understudy.directions_from_scene(source="TEXT_STRIPS")
     assert table(settings) == [("sits down", 20, 50)]
     scene.timeline_markers.clear()
     bpy.ops.understudy.directions_to_markers()
     assert [(m.name, m.frame) for m in scene.timeline_markers] == [("sits down", 20)]
+
+
+def test_text_strips_hold_directions_and_give_them_back(settings: Any) -> None:
+    from blender_addon import compat
+
+    scene = bpy.context.scene
+    taken = compat.new_text_strip(scene, "own", 1, 1, 30)
+    taken.text, taken.mute = "a title", True
+    bpy.ops.understudy.direction_add(text="nods, twice", part="head", start=20.4, end=50)
+    settings.directions[2].enabled = False
+    assert bpy.ops.understudy.directions_to_text_strips() == {"FINISHED"}
+    strips = [s for s in compat.strips(scene) if s != taken]
+    assert sorted((s.text, *compat.strip_range(s), s.mute) for s in strips) == [
+        ("[head] nods, twice", 20, 50, True), ("[right arm] waves", 61, 101, True), ("walks", 1, 41, True)]
+    assert len({s.channel for s in compat.strips(scene) if compat.strip_range(s)[0] < 30}) == 3
+    # again, they take the place of those before; the artist's own strip stays
+    bpy.ops.understudy.directions_to_text_strips(shown=True)
+    assert len(compat.strips(scene)) == 4 and [s.mute for s in compat.strips(scene) if s.text != "a title"] == [False] * 3
+    bpy.ops.understudy.directions_to_text_strips()
+    bpy.ops.understudy.direction_clear()
+    assert bpy.ops.understudy.directions_from_scene(source="TEXT_STRIPS") == {"FINISHED"}
+    assert sorted((d.text, d.part, d.start, d.end) for d in settings.directions) == [
+        ("nods, twice", "head", 20, 50), ("walks", "full", 1, 41), ("waves", "right_arm", 61, 101)]
+
+
+def test_presets_are_kept_placed_and_deleted(settings: Any, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from blender_addon import direction_presets
+    from blender_addon.core import direction_presets as files
+
+    monkeypatch.setattr(direction_presets, "folder", lambda: tmp_path)
+    choose(settings, "waves", "sits")
+    settings.directions[1].strength = 1.5
+    assert bpy.ops.understudy.direction_preset_save(title="Wave / Sit") == {"FINISHED"}
+    assert direction_presets.names() == ["Wave / Sit"] and [p.name for p in tmp_path.iterdir()] == ["wave_sit.directions.json"]
+    bpy.context.scene.frame_set(301)
+    bpy.context.scene.render.fps = 60
+    assert bpy.ops.understudy.direction_preset_place(title="Wave / Sit") == {"FINISHED"}
+    # seconds count, so that they last as long at another rate
+    assert [(d.text, d.part, d.start, d.end) for d in settings.directions if d.selected] == [
+        ("waves", "right_arm", 301, 381), ("sits", "full", 421, 501)]
+    assert settings.directions[3].strength == 1.5 and len({d.uuid for d in settings.directions}) == 5
+    # it is found in the library, and may be placed as often as one likes
+    assert bpy.ops.understudy.direction_library(choice="preset: Wave / Sit") == {"FINISHED"}
+    assert len({d.uuid for d in settings.directions}) == 7
+    with pytest.raises(RuntimeError, match="needs a name"):
+        bpy.ops.understudy.direction_preset_save(title=" / ")
+    (tmp_path / "broken.directions.json").write_text("{")
+    assert direction_presets.names() == ["Wave / Sit"]
+    with pytest.raises(RuntimeError, match="no preset of directions"):
+        bpy.ops.understudy.direction_preset_place(title="broken")
+    assert bpy.ops.understudy.direction_preset_remove(title="Wave / Sit") == {"FINISHED"}
+    assert files.labels(tmp_path) == []
+    with pytest.raises(RuntimeError, match="There is no preset"):
+        bpy.ops.understudy.direction_preset_remove(title="Wave / Sit")
 
 
 def test_the_library_holds_directions_that_can_be_performed(settings: Any) -> None:
