@@ -25,12 +25,13 @@ _NO_POSES = UnderstudyError("request_invalid", "There are no two key poses aroun
 
 
 def begin_edit(context: bpy.types.Context, character: Any, ranges: Sequence[Range], *, loop: bool = False,
-               duration: float | None = None, kind: str = "perform") -> Job:
+               duration: float | None = None, kind: str = "perform", seeds: Sequence[int] = ()) -> Job:
     """Ask for some of the shown take to be made anew.
 
     :param ranges: seconds from the take's start, and parts; :param loop: make the end flow into the beginning.
     :param duration: seconds of the result, where it is to be longer than the take.
     :param kind: of :data:`.shared.edits.KINDS`; for ``between`` the poses around the ranges are those on the rig.
+    :param seeds: perform with the first of these, and afterwards with the others, each time from the same take.
     :raises UnderstudyError: for anything that is wrong before the bridge is asked.
     """
     character = jobs.ready(context, character)
@@ -40,6 +41,7 @@ def begin_edit(context: bpy.types.Context, character: Any, ranges: Sequence[Rang
     known = takes.facts_of(take.action)
     start = float(known.get("start_frame", take.action.frame_start))
     request = jobs.build_request(context, character, start, bare=kind == "between" or loop)
+    request.seed = seeds[0] if seeds else request.seed
     if base.fps != request.fps:
         base = base.resample(request.fps)
     request.duration = max(duration or 0.0, base.duration)
@@ -57,17 +59,20 @@ def begin_edit(context: bpy.types.Context, character: Any, ranges: Sequence[Rang
     facts = {**jobs.request_facts(character, request, start), "base": take.action.name, "loop": looping,
              "ranges": [[r.start, r.end, r.part] for r in ranges]}
     owner = jobs.Performance(compat.session_uid(character), start, facts, stretches=_stretches(base, request, ranges, loop),
-                             base_uid=compat.session_uid(take.action), keep_hand_set=settings.keep_hand_set)
+                             base_uid=compat.session_uid(take.action), keep_hand_set=settings.keep_hand_set,
+                             following=tuple(seeds[1:]), request=request)
     return jobs.submit(request, owner)
 
 
-def begin_between(context: bpy.types.Context, character: Any, first: int, last: int) -> Job:
+def begin_between(context: bpy.types.Context, character: Any, first: int, last: int, *, seeds: Sequence[int] = ()) -> Job:
     """Ask for the way from the pose of one frame of the artist's own action to that of another, as a new take over both.
 
+    :param seeds: as of :func:`begin_edit`.
     :raises UnderstudyError: for anything that is wrong before the bridge is asked.
     """
     character = jobs.ready(context, character)
     request = jobs.build_request(context, character, first, bare=True)
+    request.seed = seeds[0] if seeds else request.seed
     action, slot = character.animation_data.action, compat.assigned_slot(character)
     poses = pose_reader.read_poses(character, action, slot, [first, last], Motion.rest(2, request.fps))
     request.edit = Edit.between(poses.slice(0, 1), poses.slice(1, 2), (last - first) / request.fps)
@@ -75,8 +80,10 @@ def begin_between(context: bpy.types.Context, character: Any, first: int, last: 
     request.directions = _clipped(request.directions, request.duration)
     request.audio, request.audio_name = None, ""
     session.tell(character, None)
-    return jobs.submit(request, jobs.Performance(compat.session_uid(character), float(first),
-                                                 jobs.request_facts(character, request, float(first))))
+    owner = jobs.Performance(
+        compat.session_uid(character), float(first), jobs.request_facts(character, request, float(first)), following=tuple(seeds[1:]),
+        request=request)
+    return jobs.submit(request, owner)
 
 
 def neighbours(context: bpy.types.Context, character: Any) -> tuple[int, int]:

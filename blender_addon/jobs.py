@@ -3,7 +3,7 @@
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import bpy
@@ -16,7 +16,7 @@ from .shared.errors import UnderstudyError
 from .shared.motion import Motion
 from .shared.requests import MAX_SECONDS, MotionRequest
 
-__all__ = ["Performance", "begin", "build_request", "check_character", "ready", "request_facts", "submit"]
+__all__ = ["Performance", "begin", "build_request", "check_character", "ready", "request_facts", "seeds_of", "submit"]
 
 _log = logging.getLogger("understudy.jobs")
 
@@ -76,6 +76,7 @@ class Performance:
     :ivar stretches: of an edit, what of the take is new; :ivar base_uid: session uid of the action that is edited.
     :ivar keep_hand_set: hand-set keys stay as they are.
     :ivar following: seeds of further takes to be performed after this one.
+    :ivar request: of an edit, what was asked: its variations are the same but for the seed.
     :ivar remarks: what the bridge remarked about the result, once it is there.
     """
 
@@ -89,6 +90,7 @@ class Performance:
     base_uid: int = 0
     keep_hand_set: bool = True
     following: tuple[int, ...] = ()
+    request: MotionRequest | None = None
     remarks: tuple[str, ...] = ()
     stream: "streaming.Stream | None" = None
     work: "gradual.Gradual | None" = None
@@ -111,12 +113,27 @@ class Performance:
         return splice.splice_steps(character, base, motion, self.start, self.stretches, self.facts,
                                    keep_hand_set=self.keep_hand_set, run=run)
 
+    def next(self, context: bpy.types.Context, character: Any) -> Job:
+        """Ask for the next variation. :raises UnderstudyError: as what asked for this one, or ``not_found``."""
+        if self.request is None:
+            return begin(context, character, seeds=self.following)
+        character = ready(context, character)
+        known = {compat.session_uid(t.action) for t in character.understudy.takes if t.action is not None}
+        if self.base_uid and self.base_uid not in known:
+            raise UnderstudyError("not_found", "The take that was to be varied is gone.", "Show another take, and perform again.")
+        session.tell(character, None)
+        request = replace(self.request, seed=self.following[0])
+        facts = {**self.facts, "seed": request.seed, "lane": words.lane_mark(character)}
+        return submit(request, Performance(
+            self.character, self.start, facts, stretches=self.stretches, base_uid=self.base_uid, keep_hand_set=self.keep_hand_set,
+            following=self.following[1:], request=request))
+
     def _go_on(self, character: Any) -> None:
         """Ask for the next variation; in the background the caller does that."""
         if not self.following or bpy.app.background:
             return
         try:
-            begin(bpy.context, character, seeds=self.following)
+            self.next(bpy.context, character)
         except UnderstudyError as error:
             session.tell(character, error)
 
@@ -233,6 +250,12 @@ def request_facts(character: Any, request: MotionRequest, start: float) -> dict[
     return {"seed": request.seed, "directions": timeline.to_json(request.directions), "sound": request.audio_name,
             "start_frame": start, "fps": request.fps, "speech": acting.signature(request.audio, request.transcript),
             "lane": words.lane_mark(character)}
+
+
+def seeds_of(character: Any) -> list[int]:
+    """The seeds of as many variations as the artist wants."""
+    settings = character.understudy
+    return [(settings.seed + n) % 2**31 for n in range(settings.variations)]
 
 
 def begin(context: bpy.types.Context, character: Any = None, *, seeds: Sequence[int] = ()) -> Job:

@@ -47,12 +47,12 @@ class Performing(Staying):
         try:
             job = self._began(self.begin(context, character))
             if bpy.app.background:
-                from . import batch, jobs
+                from . import batch
 
                 batch.wait_for(job, batch.print_progress)
                 remarks.report(self, job.owner.remarks)
-                while following := job.owner.following:
-                    job = self._began(jobs.begin(context, character, seeds=following))
+                while job.owner.following:
+                    job = self._began(job.owner.next(context, character))
                     batch.wait_for(job, batch.print_progress)
                     remarks.report(self, job.owner.remarks)
         except UnderstudyError as error:
@@ -98,8 +98,7 @@ class UNDERSTUDY_OT_perform(Performing, bpy.types.Operator):
         """One job; the other variations follow it."""
         from . import jobs
 
-        settings = character.understudy
-        return jobs.begin(context, character, seeds=[(settings.seed + n) % 2**31 for n in range(settings.variations)])
+        return jobs.begin(context, character, seeds=jobs.seeds_of(character))
 
 
 def reason_not_to_perform(context: bpy.types.Context) -> str:

@@ -63,7 +63,8 @@ class CharacterSettings(bpy.types.PropertyGroup):
         description="Keys that you have set or changed stay exactly as they are when a part of the take is performed again")
     edit_part: EnumProperty(name="Part", items=PARTS, description="What may change in a range that is performed again")
     variations: IntProperty(
-        name="Variations", default=1, min=1, max=20, description="How many takes to perform one after the other, with seeds that follow")
+        name="Variations", default=1, min=1, max=20, 
+        description="How many takes to perform one after the other, with seeds that follow; also of a range, a direction or an in-between")
     take_place: EnumProperty(name="Takes As", items=PLACES, update=show_again, description="Where takes lie")
     takes: CollectionProperty(type=Take)
     take_index: IntProperty(default=-1, min=-1, options={"HIDDEN"})

@@ -9,7 +9,7 @@ from typing import Any
 import bpy
 from bpy.props import EnumProperty, FloatProperty, StringProperty
 
-from . import cast, directions, session, takes
+from . import cast, directions, jobs, session, takes
 from .performance import Performing
 from .shared.edits import Range
 from .shared.errors import UnderstudyError
@@ -63,7 +63,8 @@ def _begin_range(context: bpy.types.Context, character: Any, start: float, end: 
     if end <= start or start >= last or end <= first:
         raise UnderstudyError("request_invalid", f"Frames {start:.0f} to {end:.0f} are not in the take, which has frames "
                               f"{first:.0f} to {last - 1:.0f}.", "Choose a range inside the take, or extend the take.")
-    return editing.begin_edit(context, character, [Range((max(start, first) - first) / rate, (min(end, last) - first) / rate, part)])
+    return editing.begin_edit(context, character, [Range((max(start, first) - first) / rate, (min(end, last) - first) / rate, part)],
+                              seeds=jobs.seeds_of(character))
 
 
 class UNDERSTUDY_OT_perform_range(_OnTake, bpy.types.Operator):
@@ -100,6 +101,9 @@ class UNDERSTUDY_OT_perform_strip(_OnTake, bpy.types.Operator):
             item = settings.directions[settings.direction_index]
         if item is None:
             raise UnderstudyError("direction_invalid", "This direction is gone.", "Choose a direction of the list.")
+        if item.use_seed and settings.variations > 1:
+            raise UnderstudyError("request_invalid", "This direction has a seed of its own: its variations would all be the same.",
+                                  "Let go of its own seed, or set the variations to 1.")
         return _begin_range(context, character, item.start, item.end, item.part)
 
 
@@ -113,7 +117,7 @@ class UNDERSTUDY_OT_loop_take(_OnTake, bpy.types.Operator):
         """No range but the end."""
         from . import editing
 
-        return editing.begin_edit(context, character, [], loop=True)
+        return editing.begin_edit(context, character, [], loop=True, seeds=jobs.seeds_of(character))
 
 
 class UNDERSTUDY_OT_perform_between(Performing, bpy.types.Operator):
@@ -149,14 +153,15 @@ class UNDERSTUDY_OT_perform_between(Performing, bpy.types.Operator):
             raise UnderstudyError("request_invalid", f"No frame lies between frames {first} and {last}.", "Move the poses further apart.")
         take = takes.current(character)
         if take is None:
-            return editing.begin_between(context, character, first, last)
+            return editing.begin_between(context, character, first, last, seeds=jobs.seeds_of(character))
         start, end = _origin(take)
         rate = cast.fps(context.scene)
         if first < start or last >= end:
             raise UnderstudyError("request_invalid", f"Frames {first} to {last} are not in the take, which has frames {start:.0f} to "
                                   f"{end - 1:.0f}.", "Choose poses inside the take, or extend the take.")
         part = character.understudy.edit_part
-        return editing.begin_edit(context, character, [Range((first + 1 - start) / rate, (last - start) / rate, part)], kind="between")
+        return editing.begin_edit(context, character, [Range((first + 1 - start) / rate, (last - start) / rate, part)], kind="between",
+                                  seeds=jobs.seeds_of(character))
 
 
 class UNDERSTUDY_OT_extend_take(_OnTake, bpy.types.Operator):
@@ -185,7 +190,7 @@ class UNDERSTUDY_OT_extend_take(_OnTake, bpy.types.Operator):
         length = (last - first) / rate
         # the last moments are made anew as well, so that the take does not stand still where it ended
         begin = Range(max(0.0, length - editing.JOIN_SECONDS), length)
-        return editing.begin_edit(context, character, [begin], duration=(end - first) / rate)
+        return editing.begin_edit(context, character, [begin], duration=(end - first) / rate, seeds=jobs.seeds_of(character))
 
 
 def draw(layout: Any, context: bpy.types.Context, character: Any) -> None:

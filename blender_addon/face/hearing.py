@@ -34,7 +34,6 @@ class Listening:
     signature: str
     suggest: bool
     ended: bool = False
-    following: tuple[int, ...] = ()
     remarks: tuple[str, ...] = ()
 
     def tick(self, job: Job) -> None:

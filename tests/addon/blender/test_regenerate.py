@@ -164,6 +164,81 @@ def test_variations(character: Any, bridge: Any) -> None:
     assert [t.seed for t in character.understudy.takes] == [0, 7, 8, 9] and character.understudy.seed == 7
 
 
+def test_variations_of_a_range_all_come_from_the_same_take(character: Any, bridge: Any) -> None:
+    settings = character.understudy
+    settings.variations, settings.seed = 3, 7
+    first = shown(character)
+    before = keys_of(first)
+    assert bpy.ops.understudy.perform_range(start=31, end=76, part="left_arm") == {"FINISHED"}
+    asked = bridge.requests[1:]
+    assert [r.seed for r in asked] == [7, 8, 9] and [t.seed for t in settings.takes] == [0, 7, 8, 9] and settings.seed == 10
+    for request in asked:
+        assert [(r.start, r.end, r.part) for r in request.edit.ranges] == [(1.0, 2.5, "left_arm")]
+        # not from the variation before
+        assert np.array_equal(request.edit.base.rotations, asked[0].edit.base.rotations)
+    found = []
+    for _ in range(3):
+        after = keys_of(shown(character))
+        for (slot, path, n), keys in after.items():
+            inside = "Left" in path and ("Arm" in path or "Hand" in path or "Shoulder" in path)
+            outside = [k for k in keys if not 31 <= k[0] < 76 or not inside]
+            assert outside == [k for k in before[slot, path, n] if not 31 <= k[0] < 76 or not inside], path
+        found.append(values_of(shown(character), "LeftForeArm", 50))
+        bpy.ops.understudy.take_step(step=-1)
+    assert shown(character) == first
+    assert min(np.abs(a - b).max() for n, a in enumerate(found) for b in found[n + 1:]) > 0.01, "each seed is another performance"
+
+
+def test_variations_of_a_direction_of_a_part_and_of_more(character: Any, bridge: Any) -> None:
+    settings = character.understudy
+    settings.variations, settings.seed = 2, 4
+    direct(character, "waves", 61, 91, part="left_arm")
+    bpy.ops.understudy.perform_strip(identity=settings.directions[1].uuid)
+    assert [(r.seed, r.edit.ranges[0].part) for r in bridge.requests[1:]] == [(4, "left_arm"), (5, "left_arm")]
+    bpy.ops.understudy.perform_between(first=20, last=40)
+    assert [(r.seed, r.edit.kind) for r in bridge.requests[3:]] == [(6, "between"), (7, "between")]
+    settings.directions[1].end = 151
+    bpy.ops.understudy.extend_take()
+    assert [(r.seed, r.duration, len(r.edit.base)) for r in bridge.requests[5:]] == [(8, 5.0, 120), (9, 5.0, 120)]
+    count = len(bridge.requests)
+    settings.directions[1].use_seed = True
+    with pytest.raises(RuntimeError, match="seed of its own"):
+        bpy.ops.understudy.perform_strip(identity=settings.directions[1].uuid)
+    assert len(bridge.requests) == count
+
+
+def test_variations_between_the_artists_own_poses(character: Any, bridge: Any) -> None:
+    settings = character.understudy
+    bpy.ops.understudy.take_discard()
+    bone = character.pose.bones["mixamorig:LeftForeArm"]
+    for frame, bend in ((1, 0.0), (31, 1.2)):
+        bone.rotation_euler = (bend, 0.0, 0.0)
+        bone.keyframe_insert("rotation_euler", frame=frame)
+    own = character.animation_data.action
+    settings.variations, settings.seed = 2, 3
+    assert bpy.ops.understudy.perform_between(first=1, last=31) == {"FINISHED"}
+    one, two = bridge.requests[-2:]
+    assert (one.seed, two.seed) == (3, 4) and np.array_equal(one.edit.base.rotations, two.edit.base.rotations)
+    assert len(settings.takes) == 2
+    bpy.ops.understudy.take_step(step=-1)
+    bpy.ops.understudy.take_step(step=-1)
+    assert character.animation_data.action == own
+
+
+def test_a_take_that_is_discarded_between_two_variations_is_said(character: Any, bridge: Any) -> None:
+    from blender_addon import editing, takes
+    from blender_addon.shared.edits import Range
+    from blender_addon.shared.errors import UnderstudyError
+
+    job = editing.begin_edit(bpy.context, character, [Range(1.0, 2.0)], seeds=(1, 2))
+    from blender_addon import batch
+
+    batch.wait_for(job)
+    takes.discard(character, 0)
+    with pytest.raises(UnderstudyError, match="is gone"):
+        job.owner.next(bpy.context, character)
+
+
 def test_edits_survive_saving(character: Any, bridge: Any, tmp_path: Path) -> None:
     bone = character.pose.bones["mixamorig:LeftForeArm"]
     bone.rotation_euler = (0.1, 0.2, 1.4)
