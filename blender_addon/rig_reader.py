@@ -68,7 +68,7 @@ def _ik_limbs(armature: "bpy.types.Object") -> list[IkLimb]:
                 continue
             if constraint.target == armature and constraint.subtarget:
                 pole = constraint.pole_subtarget if constraint.pole_target == armature else ""
-                found.append(IkLimb(bone.name, constraint.subtarget, pole))
+                found.append(IkLimb(bone.name, constraint.subtarget, pole, constraint.pole_angle))
     return found
 
 

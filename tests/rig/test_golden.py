@@ -15,7 +15,7 @@ from blender_addon.core.retarget import RetargetOptions, RetargetResult, retarge
 from blender_addon.core.retarget.contacts import runs
 from blender_addon.rig_reader import detect_rig, read_rig
 from blender_addon.shared.motion import Motion
-from blender_addon.shared.skeleton import CONTACT_NAMES, JOINT_INDEX
+from blender_addon.shared.skeleton import CONTACT_NAMES
 
 from .motions import DATA, SEGMENTS, clip, degrees, directions, solve, walk, wild
 
@@ -116,12 +116,9 @@ def test_real_motion_and_planted_feet(name: str) -> None:
                 assert bone is not None
                 feet[slot].append(pose[rest.index[bone], :3, 3])
         checked = 0
-        joints = source.positions()
         for column, slot in enumerate(CONTACT_NAMES):
             place = np.array(feet[slot]) / scale
             for start, stop in runs(planted.contacts[:, column]):
-                if np.ptp(joints[start:stop, JOINT_INDEX[slot]][:, [0, 2]], axis=0).max() > 0.06:
-                    continue  # the source's own foot slides: no plant
                 moved = np.ptp(place[start:stop], axis=0).max()
                 assert moved <= 0.002, (slot, start, stop, moved)
                 checked += stop - start
@@ -170,10 +167,11 @@ def test_reading_a_rig_changes_nothing() -> None:
     assert retarget(motion, read_rig(rig), detect_rig(rig)).fps == 24.0
 
 
-def test_limbs_that_ik_constraints_move_are_led_by_their_targets_and_poles() -> None:
+@pytest.mark.parametrize("askew", [0.0, 0.7])
+def test_limbs_that_ik_constraints_move_are_led_by_their_targets_and_poles(askew: float) -> None:
     """A rig of its own kind: IK on forearms and shins, targets and poles beside the body; only the constraints tell which is which.
 
-    The solver stops a little before a limb that is nearly straight is right, so that one of the four may be off by more than the rest.
+    With pole angles that are ``askew`` the rest pose itself is turned by the solver; the keys must hold all the same.
     """
     rig = _open("mannequin")
     bpy.context.view_layer.objects.active = rig
@@ -203,14 +201,14 @@ def test_limbs_that_ik_constraints_move_are_led_by_their_targets_and_poles() -> 
                 bpy.context.view_layer.update()
                 tried[angle] = (rig.pose.bones[lower].head - rig.data.bones[lower].head_local).length
             best, step = min(tried, key=tried.__getitem__), step / 2
-        constraint.pole_angle = best
+        constraint.pole_angle = best + askew
     bpy.context.view_layer.update()
     still = _evaluated(rig)
-    for _, lower, _, _ in limbs:
+    for _, lower, _, _ in limbs if not askew else ():
         np.testing.assert_allclose(still[lower][:3, 3], np.array(rig.data.bones[lower].head_local), atol=5e-4)
     motion = wild(21, amount=0.8)
     result = retarget(motion, read_rig(rig), detect_rig(rig), FREE)
     assert {"goal left_wrist", "aim left_elbow", "aim right_knee"} <= set(result.locations)
-    worst = _worst(rig, motion, result, [3, 8, 6])
-    arms = {slot: angle for slot, angle in worst.items() if slot.endswith(("shoulder", "elbow", "hip", "knee"))}
-    assert len(arms) == 8 and sorted(arms.values())[5] <= 1.0 and max(arms.values()) <= 3.0, worst
+    worst = _worst(rig, motion, result, [3, 8, 6, 0, 11, 4])
+    limbs_moved = {slot: angle for slot, angle in worst.items() if slot.endswith(("shoulder", "elbow", "hip", "knee"))}
+    assert len(limbs_moved) == 8 and max(limbs_moved.values()) <= 0.1, worst

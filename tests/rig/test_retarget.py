@@ -186,6 +186,26 @@ def test_planted_feet_stand_still_on_the_floor(scale: float) -> None:
     assert checked > 60
 
 
+def test_a_foot_that_slides_while_it_stands_goes_from_place_to_place_without_a_jump() -> None:
+    rig = rig_rest(*_a_pose())
+    motion = walk()
+    frames = len(motion)
+    contacts = np.zeros((frames, 4), dtype=np.float32)
+    contacts[:, :2] = 1.0
+    q = motion.rotations.copy()
+    q[:, 1:6] = rot.identity(1)[0]
+    translation = np.tile(NEUTRAL_OFFSETS[0], (frames, 1)) + np.linspace(0, 1, frames)[:, None] * np.array([0, 0, 0.45]) + [0, -0.02, 0]
+    result = retarget(replace(motion, rotations=q, translation=translation, contacts=contacts), rig, detect_rest(rig))
+    assert result.contacts is not None
+    held = result.contacts[:, 0]
+    assert 2 <= len(runs(held)) <= 5 and 0.3 < held.mean() < 1.0
+    ankle = np.array([solve(rig, result, f)[rig.index["left_ankle"], :3, 3] for f in range(frames)])
+    for start, stop in runs(held):
+        assert np.ptp(ankle[start:stop], axis=0).max() < 0.002
+    # 12 cm of the way in a fifth of a second, eased, are 3 cm a frame at most
+    assert np.linalg.norm(np.diff(ankle, axis=0), axis=1).max() < 0.04
+
+
 def test_planting_does_not_jump_when_a_foot_leaves() -> None:
     rig = rig_rest(*_a_pose())
     motion = walk()

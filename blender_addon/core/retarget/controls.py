@@ -100,12 +100,14 @@ def _pole(plan: Plan, pose: Pose, own: int, slot: str) -> np.ndarray | None:
     root, middle, tip = (pose.head(k) for k in bones)
     axis_rest, axis = at_rest[2] - at_rest[0], tip - root
     away = plan.body.heads[own] - at_rest[0]
-    if plan.rig.names[own] in plan.carried:
-        # Blender's solver holds the side of the upper bone's own X axis against the pole
-        side_rest = rot.rotate(plan.body.rest[plan.driven[bones[0]]], np.array([1.0, 0.0, 0.0]))
-        across = rot.rotate(pose.rotations[:, bones[0]], np.broadcast_to([1.0, 0.0, 0.0], root.shape))
-        turn = rot.mul(_frame(axis, across), rot.conjugate(_frame(axis_rest, side_rest)))
-        return np.asarray(root + rot.rotate(turn, np.broadcast_to(away, root.shape)))
+    if (angle := plan.carried.get(plan.rig.names[own])) is not None:
+        # Blender's solver turns the limb about the line to its target until this side of the upper bone faces the pole
+        faces = np.broadcast_to([np.cos(angle), 0.0, np.sin(angle)], root.shape)
+        side = rot.rotate(pose.rotations[:, bones[0]], faces)
+        line, line_rest = _unit(axis), _unit(axis_rest)
+        ahead = float(away @ line_rest)
+        aside = float(np.linalg.norm(away - ahead * line_rest))
+        return np.asarray(root + ahead * line + aside * _unit(side - np.sum(side * line, axis=1, keepdims=True) * line))
     bend_rest = np.cross(at_rest[1] - at_rest[0], at_rest[2] - at_rest[1])
     length = float(np.linalg.norm(axis_rest))
     if np.linalg.norm(bend_rest) < 0.02 * length**2:

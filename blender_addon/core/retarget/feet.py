@@ -69,17 +69,21 @@ def _fade(held: np.ndarray, values: np.ndarray, frames: int) -> np.ndarray:
     return result
 
 
-def _split_drifting(stands: np.ndarray, points: np.ndarray, limit: float) -> list[tuple[int, int]]:
-    """Stances of (T,) bool, cut where the foot has moved by more than ``limit`` since the stance began."""
+def _split_drifting(stands: np.ndarray, points: np.ndarray, limit: float, gap: int) -> list[tuple[int, int]]:
+    """Stances of (T,) bool, cut where the foot has moved by more than ``limit`` since the stance began.
+
+    Between the parts of a stance that was cut lie ``gap`` frames, in which the foot slides from one place to the next.
+    """
     result = []
     for start, stop in runs(stands):
         first = start
         while first < stop:
             moved = np.linalg.norm(points[first:stop, :2] - points[first, :2], axis=1) > limit
             end = first + int(np.argmax(moved)) if moved.any() else stop
-            if end - first >= 2:
-                result.append((first, end))
-            first = max(end, first + 1)
+            cut = end if end == stop else end - gap // 2
+            if cut - first >= 2:
+                result.append((first, cut))
+            first = stop if end == stop else max(end + gap - gap // 2, first + 1)
     return result
 
 
@@ -101,8 +105,8 @@ def _lock(points: np.ndarray, height: float, scale: float) -> np.ndarray:
 
 def _hold(
     plan: Plan, pose: Pose, leg: _Leg, ankle_stands: np.ndarray, ball_stands: np.ndarray, blend: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Wanted ankle positions (T, 3) and turns (T, 4) of the foot since rest."""
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Wanted ankle positions (T, 3) and turns (T, 4) of the foot since rest; (T,) bool, where it is held."""
     body = plan.body
     foot = leg.foot[0]
     rest = body.rest[plan.driven[foot]]
@@ -114,7 +118,7 @@ def _hold(
     frames = len(ankle)
     held = np.zeros(frames, dtype=bool)
     wanted, tip = ankle.copy(), np.zeros((frames, 3))
-    for start, stop in _split_drifting(ankle_stands | ball_stands, ball, _DRIFT * body.scale):
+    for start, stop in _split_drifting(ankle_stands | ball_stands, ball, _DRIFT * body.scale, blend):
         part = slice(start, stop)
         on_ankle, on_ball = ankle_stands[part], ball_stands[part]
         flat = on_ankle & on_ball
@@ -154,7 +158,7 @@ def _hold(
     under = np.maximum(np.maximum(ball_height * 1.0 - new_ball[:, 2], 0.9 * (ankle_height - body.floor) + body.floor
                                   - new_ankle[:, 2]), 0.0)
     new_ankle[:, 2] += np.where(held, 0.0, under)
-    return new_ankle, new_turn
+    return new_ankle, new_turn, held
 
 
 def _lower_hips(pose: Pose, legs: list[_Leg], wanted: list[np.ndarray], stands: list[np.ndarray], window: int) -> None:
@@ -178,12 +182,14 @@ def _lower_hips(pose: Pose, legs: list[_Leg], wanted: list[np.ndarray], stands: 
 
 def plant(
     plan: Plan, pose: Pose, contacts: np.ndarray, turns: np.ndarray, fps: float, blend_seconds: float
-) -> None:
+) -> np.ndarray:
     """Hold standing feet of a pose still, in place.
 
     :param contacts: (T, 4) bool, columns as :data:`shared.skeleton.CONTACT_NAMES`.
     :param turns: (T, 55, 4) world turns of the source joints, for the knees' hinges.
+    :returns: (T, 4) bool, the contacts that are held: without those of legs that are not mapped, and of frames in which a foot slides.
     """
+    kept = np.zeros_like(contacts)
     blend = max(1, round(blend_seconds * fps))
     legs, targets, feet, stands, hinges = [], [], [], [], []
     for column, side in ((0, "left"), (2, "right")):
@@ -191,14 +197,15 @@ def plant(
         if not leg.complete:
             continue
         ankle_stands, ball_stands = contacts[:, column], contacts[:, column + 1]
-        ankle, foot = _hold(plan, pose, leg, ankle_stands, ball_stands, blend)
+        ankle, foot, held = _hold(plan, pose, leg, ankle_stands, ball_stands, blend)
+        kept[:, column : column + 2] = contacts[:, column : column + 2] & held[:, None]
         legs.append(leg)
         targets.append(ankle)
         feet.append(foot)
-        stands.append(ankle_stands | ball_stands)
+        stands.append(held)
         hinges.append(rot.rotate(turns[:, JOINT_INDEX[f"{side}_hip"]], np.broadcast_to(LEFT, ankle.shape)))
     if not legs:
-        return
+        return kept
     _lower_hips(pose, legs, targets, stands, blend)
     for leg, ankle, foot, hinge in zip(legs, targets, feet, hinges, strict=True):
         upper, lower = two_bone(pose.head(leg.thigh[0]), pose.head(leg.shin[0]), pose.head(leg.foot[0]), ankle, hinge)
@@ -207,3 +214,4 @@ def plant(
         rest = plan.body.rest[plan.driven[leg.foot[0]]]
         by = rot.mul(foot, rot.conjugate(rot.mul(pose.rotations[:, leg.foot[0]], rot.conjugate(rest))))
         pose.turn(leg.foot + leg.toe, by)
+    return kept

@@ -54,7 +54,8 @@ class RetargetResult:
     :ivar object_location: (T, 3) offset to the armature object's rest location in the axes of its parent (world
         without one), or None; only with ``root="object"``.
     :ivar object_rotation: (T, 4) rotation to be applied before the object's own (``own @ this``), or None.
-    :ivar contacts: (T, 4) bool, what was taken as standing, columns as :data:`shared.skeleton.CONTACT_NAMES`.
+    :ivar contacts: (T, 4) bool, what was taken as standing and, with planting, is held; columns as
+        :data:`shared.skeleton.CONTACT_NAMES`.
     :ivar scale: armature units per metre of the source.
     :ivar floor: height of the floor in the rig's own up axis, armature units.
     :ivar notes: sentences for the artist.

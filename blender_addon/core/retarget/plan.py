@@ -64,7 +64,7 @@ class Plan:
     :ivar factor: (K, 4) ``L · R``; :ivar anchor: (K,) index into driven of the driven ancestor, or -1.
     :ivar to_basis: (K, 4) ``R_b⁻¹ · R_a``; :ivar arm: (K, 3) ``R_a⁻¹ · (rest_b - rest_a)``.
     :ivar copies: control -> driven bone whose place and turn it takes; :ivar poles: control -> elbow or knee slot that looks at it,
-        :ivar carried: those of them whose constraints are on driven bones.
+        :ivar carried: those of them whose constraints are on driven bones -> the constraint's pole angle.
     :ivar twists: bones that share a twist; their own ``factor`` is that of the rigid limb.
     """
 
@@ -83,7 +83,7 @@ class Plan:
     notes: tuple[str, ...]
     copies: dict[str, str] = field(default_factory=dict)
     poles: dict[str, str] = field(default_factory=dict)
-    carried: frozenset[str] = frozenset()
+    carried: dict[str, float] = field(default_factory=dict)
 
     def of_slot(self, slot: str) -> list[int]:
         """Indices into ``driven`` of the bones in a slot, from the root outwards."""
@@ -168,11 +168,12 @@ def make_plan(rig: RigRest, mapping: Mapping, options: RetargetOptions) -> Plan:
     return _with_twists(plan) if options.twist else plan
 
 
-def _controls(rig: RigRest, mapping: Mapping) -> tuple[dict[str, str], dict[str, str], frozenset[str]]:
+def _controls(rig: RigRest, mapping: Mapping) -> tuple[dict[str, str], dict[str, str], dict[str, float]]:
     """IK targets and poles: as the preset names them, and as the constraints on mapped forearms and shins tell."""
     copies = {a: b for a, b in mapping.copies.items() if a in rig.index}
     poles = {a: slot for a, slot in mapping.poles.items() if a in rig.index}
-    mapped, carried = set(mapping.mapped_bones), set()
+    mapped = set(mapping.mapped_bones)
+    carried: dict[str, float] = {}
     for limb in rig.ik:
         for side in ("left", "right"):
             for part, end in (("elbow", "wrist"), ("knee", "ankle")):
@@ -182,8 +183,8 @@ def _controls(rig: RigRest, mapping: Mapping) -> tuple[dict[str, str], dict[str,
                     copies.setdefault(limb.target, mapping.bones(f"{side}_{end}")[0])
                 if limb.pole in rig.index and limb.pole not in mapped:
                     poles.setdefault(limb.pole, f"{side}_{part}")
-                    carried.add(limb.pole)
-    return copies, poles, frozenset(carried)
+                    carried[limb.pole] = limb.pole_angle
+    return copies, poles, carried
 
 
 def _with_twists(plan: Plan) -> Plan:

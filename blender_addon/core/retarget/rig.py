@@ -15,11 +15,15 @@ __all__ = ["IkLimb", "RigRest", "rig_rest"]
 
 @dataclass(frozen=True)
 class IkLimb:
-    """An IK constraint that is on: the bone that has it, its target and its pole, bones of the same armature ("" for none)."""
+    """An IK constraint that is on: the bone that has it, its target and its pole, bones of the same armature ("" for none).
+
+    :ivar pole_angle: radians about the first bone's own axis from its X axis to the side that is turned to the pole.
+    """
 
     bone: str
     target: str
     pole: str = ""
+    pole_angle: float = 0.0
 
 
 @dataclass(frozen=True)

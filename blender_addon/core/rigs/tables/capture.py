@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Skeletons of motion capture files and of 3ds Max."""
+"""Skeletons of motion capture files and of 3ds Max.
+
+Names after the CMU database's ASF files and its conversion to BVH, MPFB's rig.cmu_mb, LAFAN1, Rokoko Studio's exports, and the Biped
+mapping of the VRM add-on for Blender.
+"""
 
 from __future__ import annotations
 
@@ -11,9 +15,10 @@ __all__ = ["PRESETS"]
 
 _CMU = Preset(
     "cmu", "CMU / BVH (MotionBuilder names)", ("Left", "Right"),
-    {"pelvis": "Hips", "spine": "LowerBack Spine Spine1", "neck": "Neck Neck1", "head": "Head"},
+    {"pelvis": "Hips", "spine": "LowerBack Spine Spine1", "neck": "Neck Neck1", "head": "Head",
+     "left_thumb1": "LThumb|LeftHandThumb1|LeftHandThumb", "right_thumb1": "RThumb|RightHandThumb1|RightHandThumb"},
     {"hip": "*UpLeg", "knee": "*Leg", "ankle": "*Foot", "foot": "*ToeBase", "collar": "*Shoulder", "shoulder": "*Arm",
-     "elbow": "*ForeArm", "wrist": "*Hand", "thumb1": "*Thumb|*HandThumb1|*HandThumb", "index1": "*HandIndex1|*FingerBase"},
+     "elbow": "*ForeArm", "wrist": "*Hand", "index1": "*HandIndex1|*HandFinger1|*FingerBase"},
     marks=("LHipJoint", "LowerBack", "LeftFingerBase", "LThumb"),
 )
 _CMU_ASF = Preset(
@@ -27,10 +32,28 @@ _BVH_PLAIN = Preset(
     "bvh", "BVH", ("Left", "Right"),
     {"pelvis": "Hips|Hip", "spine": "Spine|Chest Chest|Chest1|Spine1 Chest2|Spine2 Chest3|Spine3 Chest4",
      "neck": "Neck", "head": "Head"},
-    {"hip": "*Hip|*UpLeg|*Thigh", "knee": "*Knee|*Leg|*Shin", "ankle": "*Ankle|*Foot", "foot": "*Toe|*ToeBase|*Toes",
-     "collar": "*Collar|*Clavicle", "shoulder": "*Shoulder|*UpArm|*UpperArm", "elbow": "*Elbow|*LowArm|*ForeArm",
-     "wrist": "*Wrist|*Hand"},
+    # no "Arm", "ForeArm", "Leg" here: files with these call the collarbone "Shoulder", and are the next table's
+    {"hip": "*Hip|*UpLeg|*Thigh", "knee": "*Knee|*LowLeg|*Shin", "ankle": "*Ankle|*Foot", "foot": "*Toe|*ToeBase|*Toes",
+     "collar": "*Collar|*Clavicle", "shoulder": "*Shoulder|*UpArm|*UpperArm", "elbow": "*Elbow|*LowArm|*LowerArm", "wrist": "*Wrist|*Hand"},
     marks=("LeftHip", "LeftKnee", "LeftElbow", "LeftCollar"),
+)
+_BVH_ARM = Preset(
+    # LAFAN1 and other files in MotionBuilder's style
+    "bvh_arm", "BVH (MotionBuilder)", ("Left", "Right"),
+    {"root": "Root|Reference", "pelvis": "Hips", "spine": "Spine Spine1 Spine2 Spine3", "neck": "Neck Neck1", "head": "Head"},
+    {"hip": "*UpLeg|*Thigh", "knee": "*Leg|*Shin", "ankle": "*Foot", "foot": "*Toe", "collar": "*Shoulder", "shoulder": "*Arm",
+     "elbow": "*ForeArm", "wrist": "*Hand"},
+    marks=("LeftToe",),
+)
+_ROKOKO = Preset(
+    # Rokoko Studio's "Newton"; the first finger is the thumb, whose metacarpal moves
+    "rokoko", "Rokoko", ("Left", "Right"),
+    {"root": "Root", "pelvis": "Hips", "spine": "Spine|Spine1 Spine2 Spine3 Spine4", "neck": "Neck", "head": "Head"},
+    {"hip": "*Thigh", "knee": "*Shin", "ankle": "*Foot", "foot": "*Toe", "collar": "*Shoulder", "shoulder": "*Arm", "elbow": "*ForeArm",
+     "wrist": "*Hand", "thumb1": "*Finger1Metacarpal", "thumb2": "*Finger1Proximal", "thumb3": "*Finger1Distal",
+     **{f"{f}{n}": f"*Finger{i}{word}" for i, f in enumerate(("index", "middle", "ring", "pinky"), start=2)
+        for n, word in ((1, "Proximal"), (2, "Medial"), (3, "Distal"))}},
+    marks=("LeftThigh", "LeftShin", "LeftFinger1Metacarpal"),
 )
 _BIPED = Preset(
     "biped", "3ds Max Biped", ("L", "R"),
@@ -43,4 +66,4 @@ _BIPED = Preset(
     marks=("Bip01", "Bip001", "L_Toe0", "L_Finger0"),
 )
 
-PRESETS: Final = (_CMU, _CMU_ASF, _BVH_PLAIN, _BIPED)
+PRESETS: Final = (_CMU, _CMU_ASF, _BVH_PLAIN, _BVH_ARM, _ROKOKO, _BIPED)

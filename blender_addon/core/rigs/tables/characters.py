@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Rigs that characters are sold, given or generated with. Names as the makers' own files have them."""
+"""Rigs that characters are sold, given or generated with. Names as the makers' own files have them.
+
+Compared with Meshcapade's add-on (SMPL-X), Expy-Kit's presets (Mixamo, Daz, ActorCore), MPFB's rigs (MakeHuman, Mixamo), DazToBlender and
+DazToUnreal (Genesis 3 to 9), CC/iC Blender Tools and the VRM add-on for Blender (Reallusion).
+"""
 
 from __future__ import annotations
 
@@ -33,7 +37,7 @@ _SMPL = Preset(
 )
 _MIXAMO = Preset(
     "mixamo", "Mixamo", ("Left", "Right"),
-    {"pelvis": "Hips", "spine": "Spine Spine1 Spine2", "neck": "Neck Neck1", "head": "Head", "jaw": "Jaw",
+    {"root": "Root", "pelvis": "Hips", "spine": "Spine Spine1 Spine2", "neck": "Neck Neck1", "head": "Head", "jaw": "Jaw",
      "left_eye": "LeftEye", "right_eye": "RightEye"},
     {"hip": "*UpLeg", "knee": "*Leg", "ankle": "*Foot", "foot": "*ToeBase", "collar": "*Shoulder", "shoulder": "*Arm",
      "elbow": "*ForeArm", "wrist": "*Hand", **fingers("*Hand{f}{n}", _F_CAPITAL)},
@@ -43,7 +47,7 @@ _MAKEHUMAN = Preset(
     "makehuman", "MakeHuman", ("L", "R"),
     {"pelvis": "root", "spine": "spine05 spine04 spine03 spine02 spine01", "neck": "neck01 neck02 neck03",
      "head": "head", "jaw": "jaw", "left_eye": "eye.L", "right_eye": "eye.R"},
-    {"hip": "upperleg01.* upperleg02.*", "knee": "lowerleg01.* lowerleg02.*", "ankle": "foot.*", "foot": "toe2-1.*",
+    {"hip": "upperleg01.* upperleg02.*", "knee": "lowerleg01.* lowerleg02.*", "ankle": "foot.*", "foot": "toe2-1.*|toe1-1.*",
      "collar": "clavicle.* shoulder01.*", "shoulder": "upperarm01.* upperarm02.*", "elbow": "lowerarm01.* lowerarm02.*",
      "wrist": "wrist.*", **fingers("finger{f}-{n}.*", ("1", "2", "3", "4", "5"))},
     marks=("upperleg01.L", "lowerarm02.L", "metacarpal1.L"),
@@ -78,7 +82,9 @@ _REALLUSION = Preset(
      "hip_twist": "CC_Base_*_ThighTwist01 CC_Base_*_ThighTwist02", "knee_twist": "CC_Base_*_CalfTwist01 CC_Base_*_CalfTwist02",
      "shoulder_twist": "CC_Base_*_UpperarmTwist01 CC_Base_*_UpperarmTwist02",
      "elbow_twist": "CC_Base_*_ForearmTwist01 CC_Base_*_ForearmTwist02",
-     **fingers("CC_Base_*_{f}{n}", ("Thumb", "Index", "Mid", "Ring", "Pinky"))},
+     # older exports number the fingers from 0
+     **{f"{slot}{n}": f"CC_Base_*_{name}{n}|CC_Base_*_Finger{i}{n - 1}" for n in (1, 2, 3)
+        for i, (slot, name) in enumerate(zip(_F, ("Thumb", "Index", "Mid", "Ring", "Pinky"), strict=True))}},
     marks=("CC_Base_Hip", "CC_Base_L_Clavicle"),
 )
 

@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Rigs of game engines and avatar formats."""
+"""Rigs of game engines and avatar formats.
+
+Names after Expy-Kit's presets for Unreal, Daz3D's tables for Unreal and MetaHuman, Unity's HumanTrait, the VRM specification, and the mappings
+of the VRM add-on for Blender (VRoid, its own armature, the Cats plugin).
+"""
 
 from __future__ import annotations
 
@@ -23,7 +27,7 @@ _UNREAL = Preset(
     "unreal", "Unreal mannequin", ("l", "r"),
     {"root": "root", "pelvis": "pelvis", "spine": "spine_01 spine_02 spine_03 spine_04 spine_05",
      "neck": "neck_01 neck_02", "head": "head"},
-    _UNREAL_LIMBS, marks=("thigh_l", "calf_l", "ball_l", "lowerarm_l"),
+    _UNREAL_LIMBS, marks=("thigh_l", "calf_l", "ball_l", "lowerarm_l", "ik_foot_root"),
 )
 _METAHUMAN = Preset(
     "metahuman", "MetaHuman", ("l", "r"),
@@ -31,6 +35,11 @@ _METAHUMAN = Preset(
      "neck": "neck_01 neck_02", "head": "head", "jaw": "FACIAL_C_Jaw", "left_eye": "FACIAL_L_Eye", "right_eye": "FACIAL_R_Eye"},
     _UNREAL_LIMBS,
     marks=("FACIAL_C_FacialRoot", "upperarm_correctiveRoot_l", "index_metacarpal_l", "thigh_correctiveRoot_l", "FACIAL_C_Jaw"),
+)
+_METAHUMAN_BODY = Preset(
+    # the body's mesh alone: the face's bones are in another skeleton; single toes tell it from Unreal's mannequin
+    "metahuman_body", "MetaHuman body", ("l", "r"), _UNREAL.middle, _UNREAL_LIMBS,
+    marks=("bigtoe_01_l", "littletoe_01_l", "index_metacarpal_l", "thigh_correctiveRoot_l"),
 )
 _UNITY = Preset(
     "unity", "Unity humanoid", ("Left", "Right"),
@@ -77,5 +86,16 @@ _VRM_BLENDER = Preset(
         for n, word in ((1, "proximal"), (2, "intermediate"), (3, "distal"))}},
     marks=("upper_leg.L", "lower_leg.L", "lower_arm.L"),
 )
+_VRCHAT = Preset(
+    # what the Cats plugin makes of models for VRChat; "arm" and "leg" are the upper segments
+    "vrchat", "VRChat (Cats)", ("Left", "Right"),
+    {"pelvis": "Hips", "spine": "Spine Chest Upper_Chest", "neck": "Neck", "head": "Head", "left_eye": "Eye_L|LeftEye",
+     "right_eye": "Eye_R|RightEye",
+     **{f"{side}_{slot}{n}": f"{name}{n - 1 if slot == 'thumb' else n}_{letter}" for side, letter in (("left", "L"), ("right", "R"))
+        for slot, name in zip(_F, ("Thumb", "IndexFinger", "MiddleFinger", "RingFinger", "LittleFinger"), strict=True) for n in (1, 2, 3)}},
+    {"hip": "*_leg", "knee": "*_knee", "ankle": "*_ankle", "foot": "*_toe", "collar": "*_shoulder", "shoulder": "*_arm",
+     "elbow": "*_elbow", "wrist": "*_wrist"},
+    marks=("Thumb0_L", "IndexFinger1_L", "LittleFinger1_R"),
+)
 
-PRESETS: Final = (_UNREAL, _METAHUMAN, _UNITY, _VRM1, _VROID, _VRM_BLENDER)
+PRESETS: Final = (_UNREAL, _METAHUMAN, _METAHUMAN_BODY, _UNITY, _VRM1, _VROID, _VRM_BLENDER, _VRCHAT)

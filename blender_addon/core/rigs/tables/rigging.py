@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Rigs made in Blender with rigging add-ons: Rigify (metarig and generated controls) and Auto-Rig Pro."""
+"""Rigs made in Blender with rigging add-ons: Rigify (metarig and generated controls) and Auto-Rig Pro.
+
+Rigify's names are those of the add-on that comes with Blender; Auto-Rig Pro's are those that public retarget tables and scripts for its rigs use.
+"""
 
 from __future__ import annotations
 
