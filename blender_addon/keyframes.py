@@ -3,25 +3,18 @@
 
 from typing import Any
 
-import bpy
 import numpy as np
 
 from . import compat
 from .core.handwork import marks, pack_marks, unpack_marks
-from .keys import CurveKeys
+from .keys import ENUM_TYPE, CurveKeys, enum_value
 
-__all__ = ["MARKS_KEY", "Keys", "enum_value", "hand_set", "marks_for", "marks_of", "promote_hand_set"]
+__all__ = ["MARKS_KEY", "Keys", "hand_set", "marks_for", "marks_of", "promote_hand_set"]
 
 MARKS_KEY = "understudy_marks"
 _VECTORS = ("co", "handle_left", "handle_right")
 _ENUMS = ("handle_left_type", "handle_right_type", "interpolation", "type", "easing")
 _FLOATS = ("amplitude", "back", "period")
-
-
-def enum_value(property_name: str, identifier: str) -> int:
-    """The number of an enum item of a key."""
-    found: Any = bpy.types.Keyframe.bl_rna.properties[property_name]
-    return int(found.enum_items[identifier].value)
 
 
 class Keys:
@@ -35,7 +28,7 @@ class Keys:
         """The keys of a curve."""
         points, count = curve.keyframe_points, len(curve.keyframe_points)
         values: dict[str, np.ndarray] = {}
-        for names, width, kind in ((_VECTORS, 2, np.float32), (_ENUMS, 1, np.int32), (_FLOATS, 1, np.float32)):
+        for names, width, kind in ((_VECTORS, 2, np.float32), (_ENUMS, 1, ENUM_TYPE), (_FLOATS, 1, np.float32)):
             for name in names:
                 array = np.empty(count * width, dtype=kind)
                 points.foreach_get(name, array)
@@ -46,7 +39,7 @@ class Keys:
     def read_kinds(cls, curve: Any) -> "Keys":
         """Only ``co`` and ``type`` of the keys: enough to tell whose they are."""
         points, count = curve.keyframe_points, len(curve.keyframe_points)
-        co, kinds = np.empty(2 * count, np.float32), np.empty(count, np.int32)
+        co, kinds = np.empty(2 * count, np.float32), np.empty(count, ENUM_TYPE)
         points.foreach_get("co", co)
         points.foreach_get("type", kinds)
         return cls({"co": co.reshape(count, 2), "type": kinds})
@@ -59,7 +52,7 @@ class Keys:
         values = {name: points.copy() for name in _VECTORS}
         for name, item in (("handle_left_type", "AUTO_CLAMPED"), ("handle_right_type", "AUTO_CLAMPED"),
                            ("interpolation", "LINEAR"), ("type", "GENERATED"), ("easing", "AUTO")):
-            values[name] = np.full(count, enum_value(name, item), dtype=np.int32)
+            values[name] = np.full(count, enum_value(name, item), dtype=ENUM_TYPE)
         values |= {name: np.zeros(count, dtype=np.float32) for name in _FLOATS}
         return cls(values)
 
@@ -111,7 +104,7 @@ def promote_hand_set(curve: Any, noted: tuple[np.ndarray, np.ndarray] | None) ->
         return set()
     changed = mine & (kinds == enum_value("type", "GENERATED"))
     if changed.any():
-        curve.keyframe_points.foreach_set("type", np.where(changed, enum_value("type", "KEYFRAME"), kinds).astype(np.int32))
+        curve.keyframe_points.foreach_set("type", np.where(changed, enum_value("type", "KEYFRAME"), kinds).astype(ENUM_TYPE))
         curve.update()
     return {int(f) for f in np.round(keys.frames[mine])}
 

@@ -16,7 +16,8 @@ from bpy.app.handlers import persistent
 
 from . import cast, compat, splice, takes
 from .core.handwork import marks, pack_marks
-from .keyframes import MARKS_KEY, Keys, enum_value, hand_set, marks_of
+from .keyframes import MARKS_KEY, Keys, hand_set, marks_of
+from .keys import ENUM_TYPE, enum_value
 from .shared.errors import UnderstudyError
 from .shared.skeleton import BODY_PARTS, PART_JOINTS
 
@@ -187,7 +188,7 @@ def set_locked(action: Any, slot_identifier: str, first: int, last: int, bones: 
             keys.values["type"][inside] = mine
             keys.write(curve)
         elif inside.any():
-            kinds = np.where(inside, mine if locked else theirs, keys.values["type"]).astype(np.int32)
+            kinds = np.where(inside, mine if locked else theirs, keys.values["type"]).astype(ENUM_TYPE)
             curve.keyframe_points.foreach_set("type", kinds)
             curve.update()
         count += bool(inside.any())

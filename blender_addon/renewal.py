@@ -11,7 +11,8 @@ import numpy as np
 
 from .core.handwork import from_rotation, marks, pin_rotations, pin_values, to_rotation
 from .core.simplify import simplify
-from .keyframes import Keys, enum_value
+from .keyframes import Keys
+from .keys import ENUM_TYPE, enum_value
 
 __all__ = ["Renewal", "Span"]
 
@@ -129,7 +130,7 @@ class Renewal:
                 if (kinds[place] != generated).any():
                     kinds[place] = generated
                     points.foreach_set("type", kinds)
-                    ways = np.empty(len(co), np.int32)
+                    ways = np.empty(len(co), ENUM_TYPE)
                     points.foreach_get("interpolation", ways)
                     ways[place] = linear
                     points.foreach_set("interpolation", ways)

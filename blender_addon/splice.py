@@ -139,7 +139,7 @@ def splice_steps(character: Any, base: Any, motion: Motion, start: float, stretc
     facts = {**facts, **setup.facts()}
     whole = loops.closed(motion) if facts.get("loop") else motion
     performed, content, old = yield from result_of(run(
-        lambda: (setup.perform(whole), motion.to_bytes(), len(Motion.from_bytes(former, "The take")))))
+        lambda: (setup.perform(whole), motion.to_bytes(compressed=False), len(Motion.from_bytes(former, "The take")))))
     limit = tolerance.limit(setup.mapping, performed.result.scale) if tolerance else None
     rows = _rows(uid, _take_of(cast.by_uid(uid), base_uid), performed)
     bones = joints_of_bones(setup.mapping)
@@ -148,7 +148,7 @@ def splice_steps(character: Any, base: Any, motion: Motion, start: float, stretc
     try:
         for row in rows:
             copies.make(compat.action_of(row.action))
-        yield False
+            yield False
         for row in rows:
             locks = yield from _promote(copies, row)
             yield from _renew(copies, row, locks if keep_hand_set else {}, start, old, len(motion), stretches, bones, reach,

@@ -161,7 +161,7 @@ def _prepare(setup: Setup, motion: Motion, character: int, start: float, toleran
     limit = tolerance.limit(setup.mapping, performed.result.scale) if tolerance else None
     rows = [(uid, keys.dense_keys(frames, channels) if limit is None else keys.sparse_keys(frames, channels, limit))
             for uid, channels in [(character, performed.body), *performed.faces]]
-    return _Prepared(performed, rows, motion.to_bytes())
+    return _Prepared(performed, rows, motion.to_bytes(compressed=False))
 
 
 def apply_motion(character: Any, motion: Motion, start: float, facts: dict[str, Any]) -> Any:

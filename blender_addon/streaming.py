@@ -52,7 +52,7 @@ def _pack(motion: Motion, performed: Performed, character: int, start: float, ac
     for uid, channels in [(character, performed.body), *performed.faces]:
         if uid in actions:
             rows[actions[uid]].append((slots.get(uid, ""), keys.dense_keys(frames, channels)))
-    return motion.to_bytes(), {uid: marks_for(found) for uid, found in rows.items()}
+    return motion.to_bytes(compressed=False), {uid: marks_for(found) for uid, found in rows.items()}
 
 
 class Stream(unfinished.Holder):

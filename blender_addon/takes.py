@@ -124,7 +124,7 @@ def add_take(character: Any, body: "compat.ActionTarget | compat.SlotOf",
     """
     settings = character.understudy
     action = body.action
-    compat.store_bytes(action, MOTION_KEY, motion.to_bytes() if content is None else content)
+    compat.store_bytes(action, MOTION_KEY, motion.to_bytes(compressed=False) if content is None else content)
     action[FACTS_KEY] = json.dumps({**facts, "frames": len(motion)})
     take = settings.takes.add()
     take.name = action.name

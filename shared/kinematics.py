@@ -13,10 +13,11 @@ __all__ = ["end_point", "forward", "local_rotations", "world_rotations"]
 
 def world_rotations(local: np.ndarray) -> np.ndarray:
     """World rotations (T, J, 4) from local ones (T, J, 4), J the first joints of the SMPL-X order."""
-    world = np.array(local, copy=True)
+    # components and joints first, so that what is multiplied lies side by side and not a whole pose apart
+    world = np.ascontiguousarray(np.moveaxis(local, (2, 1), (0, 1)))
     for j in range(1, world.shape[1]):
-        world[:, j] = rot.mul(world[:, PARENTS[j]], world[:, j])
-    return world
+        world[0, j], world[1, j], world[2, j], world[3, j] = rot.mul_parts(world[:, PARENTS[j]], world[:, j])
+    return np.ascontiguousarray(np.moveaxis(world, (0, 1), (2, 1)))
 
 
 def local_rotations(world: np.ndarray) -> np.ndarray:

@@ -11,11 +11,13 @@ or interleaved columns; convert at the door.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 
 __all__ = [
     "angle_between", "axis_angle_to_quat", "conjugate", "continuous", "from_two_vectors", "heading", "identity",
-    "matrix_to_quat", "matrix_to_six_d", "mul", "normalise", "quat_to_axis_angle", "quat_to_matrix", "quat_to_six_d",
+    "matrix_to_quat", "matrix_to_six_d", "mul", "mul_parts", "normalise", "quat_to_axis_angle", "quat_to_matrix", "quat_to_six_d",
     "rotate", "six_d_to_matrix", "six_d_to_quat", "slerp", "yaw_quat",
 ]
 
@@ -35,26 +37,33 @@ def identity(*shape: int) -> np.ndarray:
 def normalise(q: np.ndarray) -> np.ndarray:
     """(…, 4) scaled to unit length; a zero quaternion becomes the identity."""
     q = _float(q)
-    n = np.linalg.norm(q, axis=-1, keepdims=True)
+    n = np.sqrt(np.einsum("...k,...k->...", q, q))[..., None]
+    if (n > 1e-12).all():
+        return q / n
     unit = np.zeros_like(q)
     unit[..., 0] = 1.0
     return np.where(n > 1e-12, q / np.maximum(n, 1e-12), unit)
 
 
+def mul_parts(a: Iterable[np.ndarray], b: Iterable[np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """:func:`mul` of quaternions whose components w, x, y, z are arrays of their own, which is faster where these lie side by side."""
+    aw, ax, ay, az = a
+    bw, bx, by, bz = b
+    return (
+        aw * bw - ax * bx - ay * by - az * bz,
+        aw * bx + ax * bw + ay * bz - az * by,
+        aw * by - ax * bz + ay * bw + az * bx,
+        aw * bz + ax * by - ay * bx + az * bw,
+    )
+
+
 def mul(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Hamilton product (…, 4): the rotation ``b`` followed by ``a``."""
     a, b = _float(a), _float(b)
-    aw, ax, ay, az = (a[..., k] for k in range(4))
-    bw, bx, by, bz = (b[..., k] for k in range(4))
-    return np.stack(
-        (
-            aw * bw - ax * bx - ay * by - az * bz,
-            aw * bx + ax * bw + ay * bz - az * by,
-            aw * by - ax * bz + ay * bw + az * bx,
-            aw * bz + ax * by - ay * bx + az * bw,
-        ),
-        axis=-1,
-    )
+    out = np.empty(np.broadcast_shapes(a.shape, b.shape), np.result_type(a, b))
+    parts = mul_parts([a[..., k] for k in range(4)], [b[..., k] for k in range(4)])
+    out[..., 0], out[..., 1], out[..., 2], out[..., 3] = parts
+    return out
 
 
 def conjugate(q: np.ndarray) -> np.ndarray:
@@ -75,7 +84,9 @@ def _cross(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """The vector product (…, 3); ``numpy.cross`` spends most of its time on small arrays with their axes."""
     ax, ay, az = (a[..., k] for k in range(3))
     bx, by, bz = (b[..., k] for k in range(3))
-    return np.stack((ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx), axis=-1)
+    out = np.empty(np.broadcast_shapes(a.shape, b.shape), np.result_type(a, b))
+    out[..., 0], out[..., 1], out[..., 2] = ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx
+    return out
 
 
 def quat_to_matrix(q: np.ndarray) -> np.ndarray:
@@ -144,7 +155,7 @@ def six_d_to_matrix(d: np.ndarray) -> np.ndarray:
     c0 = a / np.maximum(np.linalg.norm(a, axis=-1, keepdims=True), 1e-8)
     b = b - np.sum(c0 * b, axis=-1, keepdims=True) * c0
     c1 = b / np.maximum(np.linalg.norm(b, axis=-1, keepdims=True), 1e-8)
-    return np.stack((c0, c1, np.cross(c0, c1)), axis=-1)
+    return np.stack((c0, c1, _cross(c0, c1)), axis=-1)
 
 
 def quat_to_six_d(q: np.ndarray) -> np.ndarray:
@@ -162,7 +173,10 @@ def continuous(q: np.ndarray, axis: int = 0) -> np.ndarray:
     q = np.moveaxis(_float(q), axis, 0)
     if len(q) < 2:
         return np.moveaxis(q.copy(), 0, axis)
-    flips = np.where(np.sum(q[1:] * q[:-1], axis=-1) < 0, -1.0, 1.0)
+    opposite = np.einsum("...k,...k->...", q[1:], q[:-1]) < 0
+    if not opposite.any():
+        return np.moveaxis(q.copy(), 0, axis)
+    flips = np.where(opposite, -1.0, 1.0)
     signs = np.concatenate((np.ones_like(flips[:1]), np.cumprod(flips, axis=0)))[..., None]
     return np.moveaxis((q * signs).astype(q.dtype), 0, axis)
 
@@ -208,9 +222,9 @@ def from_two_vectors(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     a = a / np.maximum(np.linalg.norm(a, axis=-1, keepdims=True), 1e-12)
     b = b / np.maximum(np.linalg.norm(b, axis=-1, keepdims=True), 1e-12)
     w = 1 + np.sum(a * b, axis=-1, keepdims=True)
-    v = np.cross(a, b)
+    v = _cross(a, b)
     # opposite directions: any axis at right angles will do
     other = np.where(np.abs(a[..., :1]) < 0.9, np.array([1.0, 0.0, 0.0]), np.array([0.0, 1.0, 0.0]))
-    perpendicular = np.cross(a, other)
+    perpendicular = _cross(a, other)
     opposite = w < 1e-8
     return normalise(np.where(opposite, np.concatenate((np.zeros_like(w), perpendicular), -1), np.concatenate((w, v), -1)))

@@ -111,7 +111,8 @@ def pack_marks(curves: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> bytes:
         parts.append(np.ascontiguousarray(found, dtype=np.uint16).tobytes() + b"\0\0" * (len(found) % 2))
         size += len(parts[-1])
     head = json.dumps(table).encode()
-    return zlib.compress(struct.pack("<I", len(head)) + head + b"".join(parts), 1)
+    # marks are as good as random: they would take time to compress and become no smaller
+    return zlib.compress(struct.pack("<I", len(head)) + head + b"".join(parts), 0)
 
 
 def unpack_marks(block: bytes) -> dict[str, tuple[np.ndarray, np.ndarray]]:

@@ -95,10 +95,13 @@ class Pose:
     def basis(self) -> np.ndarray:
         """Pose channels (T, K, 4) of the driven bones; see :mod:`.plan`."""
         plan = self.plan
-        above = self.rotations[:, np.maximum(plan.anchor, 0)]
-        has = (plan.anchor >= 0)[:, None]
-        relative = rot.mul(rot.conjugate(above), self.rotations)
-        return rot.mul(plan.to_basis, np.where(has, relative, self.rotations))
+        # components and bones first: what is multiplied lies side by side then
+        own = np.ascontiguousarray(self.rotations.transpose(2, 1, 0))
+        back = own[:, np.maximum(plan.anchor, 0)]
+        np.negative(back[1:], out=back[1:])
+        back[:, plan.anchor < 0] = rot.identity(1).T[:, :, None]
+        parts = rot.mul_parts(plan.to_basis.T[:, :, None], rot.mul_parts(back, own))
+        return np.ascontiguousarray(np.stack(parts).transpose(2, 1, 0))
 
     def location_carrier(self) -> tuple[int | None, np.ndarray]:
         """The bone that carries the body's offset (the hips, or the first bone above them that is not connected to its

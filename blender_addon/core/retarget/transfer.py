@@ -13,7 +13,7 @@ from ...shared.skeleton import BODY_JOINT_COUNT, JOINT_INDEX, NEUTRAL_OFFSETS, P
 from ..rigs.mapping import Mapping
 from .align import limb_directions
 from .arms import keep_hands_apart
-from .axes import FORWARD, UP, quat_to_z_up, vector_to_z_up
+from .axes import FORWARD, UP, quat_to_z_up, vector_to_y_up, vector_to_z_up
 from .contacts import standing
 from .controls import control_channels
 from .feet import plant
@@ -147,11 +147,12 @@ def retarget(
     pose = Pose(plan, rot.mul(_blended(turns, plan), plan.factor))
     _unstretch(plan, pose)
     _place_hips(plan, pose, _target_middle(plan, source_middle))
-    contacts = standing(motion, options.estimate_contacts)
+    places = _positions(turns, pelvis)
+    contacts = standing(motion, options.estimate_contacts, vector_to_y_up(places))
     if options.plant_feet:
-        plant(plan, pose, contacts, turns, motion.fps, options.blend_seconds)
+        contacts = plant(plan, pose, contacts, turns, motion.fps, options.blend_seconds)
     if options.keep_hands_apart:
-        keep_hands_apart(plan, pose, turns, _positions(turns, pelvis))
+        keep_hands_apart(plan, pose, turns, places)
     pose.apply_twists()
     return _channels(motion, plan, pose, ground, root_mode, contacts, notes)
 
