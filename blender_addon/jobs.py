@@ -180,7 +180,9 @@ class Performance:
         """Go on with putting the result onto the rig, after :meth:`finished` has begun with it."""
         character, action = self.armature(), None
         assert job.motion is not None
-        if character is not None:
+        if self.action_uid:
+            action = self.action()  # None where it was undone meanwhile
+        elif character is not None:
             try:
                 if self.work is not None:
                     if not self.work.advance():
@@ -197,6 +199,11 @@ class Performance:
                 job.state, job.error, job.motion = "failed", error, None
             except Exception:  # written at once it may still succeed, or fail with a sentence
                 _log.exception("the take could not be written a little at a time")
+            if action is not None:
+                # Blender evaluates what is new before it pushes an undo step; it does so by itself when it has had its turn
+                self.action_uid = compat.session_uid(action)
+                self._end_stream()
+                return
         session.finishing.pop(self.character, None)
         self._end_stream()
         self._end(job, character, action)

@@ -11,6 +11,7 @@ calls it in the background, where timers never fire.
 import logging
 import os
 import shlex
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -248,20 +249,24 @@ def _tick() -> float | None:
     return IDLE_SECONDS if state == "ready" else None
 
 
-_drawn = ("", 0)
+_drawn: tuple[object, ...] = ()
 
 
 def redraw(*, fast: bool) -> None:
-    """Redraw the sidebars when something in them has changed."""
+    """Redraw the sidebars and the boards when something in them has changed, and every second (``fast``) for the time that is left."""
     global _drawn
-    now = (link_state()[0], len(_desk.jobs) if _desk else 0)
-    if not fast and now == _drawn:
+    jobs = [*open_jobs(), *finishing.values()]
+    shown = tuple((job.stage, round(job.fraction, 2), len(job.parts)) for job in jobs)
+    now = (link_state()[0], shown, int(time.monotonic()) if fast else 0)
+    if now == _drawn:
         return
     _drawn = now
     for window in bpy.context.window_manager.windows:
         for area in window.screen.areas:
-            if area.type in ("VIEW_3D", "DOPESHEET_EDITOR"):
-                area.tag_redraw()
+            for region in area.regions:
+                # drawing the view itself anew would take longer than everything else here
+                if area.type == "DOPESHEET_EDITOR" or area.type == "VIEW_3D" and region.type == "UI":
+                    region.tag_redraw()
 
 
 def keep_pumping() -> None:
