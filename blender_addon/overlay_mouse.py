@@ -50,7 +50,12 @@ class OverStrips:
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
         """Whether strips are shown in this editor."""
-        return overlay.visible(context) and cast.active(context) is not None
+        reason = "" if overlay.visible(context) else "No directions are shown in this editor"
+        if cast.active(context) is None:
+            reason = cast.NO_CHARACTER
+        if reason:
+            cls.poll_message_set(reason)  # type: ignore[attr-defined]
+        return not reason
 
 
 class UNDERSTUDY_OT_strip_drag(OverStrips, bpy.types.Operator):

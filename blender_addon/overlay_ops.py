@@ -15,7 +15,7 @@ from .overlay_mouse import OverStrips, item_of, select_only, selected, shortest
 __all__ = ["CLASSES", "KEYS"]
 
 
-class UNDERSTUDY_OT_strip_edit(bpy.types.Operator):
+class UNDERSTUDY_OT_strip_edit(cast.OnCharacter, bpy.types.Operator):
     """Type the words of a direction, and set its part and strength"""
 
     bl_idname = "understudy.strip_edit"
@@ -26,11 +26,6 @@ class UNDERSTUDY_OT_strip_edit(bpy.types.Operator):
     text: StringProperty(name="Words")
     part: EnumProperty(name="Part", items=directions.PARTS)
     strength: FloatProperty(name="Strength", default=1.0, min=0.0, max=2.0)
-
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        """Whether there is a character."""
-        return cast.active(context) is not None
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> Any:
         """Open the dialog for the strip under the mouse, or for the given one."""
@@ -95,7 +90,10 @@ class UNDERSTUDY_OT_strips(bpy.types.Operator):
     def poll(cls, context: bpy.types.Context) -> bool:
         """Whether the character has directions."""
         character = cast.active(context)
-        if character is None or not character.understudy.directions:
+        if character is None:
+            cls.poll_message_set(cast.NO_CHARACTER)
+            return False
+        if not character.understudy.directions:
             cls.poll_message_set("There is no direction yet")
             return False
         return True

@@ -184,6 +184,8 @@ def draw(layout: Any, context: bpy.types.Context, character: Any) -> None:
         row = layout.row(align=True)
         row.progress(factor=job.fraction, text=job.label, type="BAR")
         row.operator("understudy.cancel", text="", icon="X")
+        if getattr(job.owner, "stretches", ()):
+            layout.label(text="A part of a take appears when all of it is made", icon="INFO")
     takes.draw(layout, context, character)
     if (take := takes.current(character)) is not None:
         terms.draw_take(layout, take.action)

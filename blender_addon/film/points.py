@@ -65,7 +65,10 @@ class _OverPoints:
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
         """Whether points are shown in this editor."""
-        return _shown(context) is not None
+        if _shown(context) is None:
+            cls.poll_message_set("No points of a film's picture are shown in this editor")  # type: ignore[attr-defined]
+            return False
+        return True
 
 
 class UNDERSTUDY_OT_film_point_drag(_OverPoints, bpy.types.Operator):

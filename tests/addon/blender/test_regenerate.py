@@ -239,6 +239,30 @@ def test_a_take_that_is_discarded_between_two_variations_is_said(character: Any,
         job.owner.next(bpy.context, character)
 
 
+def test_the_panel_says_that_a_part_appears_at_once(character: Any, bridge: Any) -> None:
+    from blender_addon import batch, jobs, performance, session
+
+    from .paper import Paper
+
+    def labels(job: Any) -> list[str]:
+        bridge.hold.clear()
+        while not job.parts:
+            session.pump(0.05)
+        paper = Paper()
+        performance.draw(paper, bpy.context, character)
+        bridge.hold.set()
+        batch.wait_for(job)
+        return [text for text in paper.texts if "appears when" in text]
+
+    from blender_addon import editing
+    from blender_addon.shared.edits import Range
+
+    bridge.hold.clear()
+    assert labels(jobs.begin(bpy.context, character)) == []
+    bridge.hold.clear()
+    assert len(labels(editing.begin_edit(bpy.context, character, [Range(1.0, 2.0)]))) == 1
+
+
 def test_edits_survive_saving(character: Any, bridge: Any, tmp_path: Path) -> None:
     bone = character.pose.bones["mixamorig:LeftForeArm"]
     bone.rotation_euler = (0.1, 0.2, 1.4)

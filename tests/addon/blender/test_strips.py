@@ -226,3 +226,11 @@ def test_subtitles_are_imported_beside_what_is_there(settings: Any, tmp_path: An
     assert len(settings.directions) == 4 and ("nods", 31, 61) in table(settings)
     bpy.ops.understudy.export_directions(filepath=str(tmp_path / "d.csv"))
     assert "nods,head" in (tmp_path / "d.csv").read_text()
+
+
+def test_without_a_character_the_reason_is_said(addon: Any) -> None:
+    from blender_addon.cast import NO_CHARACTER
+
+    for operator in (bpy.ops.understudy.strip_edit, bpy.ops.understudy.strips, bpy.ops.understudy.strip_drag):
+        with pytest.raises(RuntimeError, match=NO_CHARACTER):
+            operator()
