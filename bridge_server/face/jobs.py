@@ -14,6 +14,7 @@ from bridge_server.face import acoustics as ac
 from bridge_server.face import gaze, generated, maps, phonemes, routes
 from bridge_server.face.emotion import emotions_from_directions
 from bridge_server.face.performance import FaceOptions, FacePerformance
+from shared import rotations as rot
 from shared import speech
 from shared.face_requests import FaceRequest, Heard, SpeechRequest, Suggestion
 from shared.face_settings import FaceSettings
