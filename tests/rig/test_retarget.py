@@ -16,12 +16,14 @@ from blender_addon.core.retarget.contacts import estimate_contacts, runs
 from blender_addon.core.retarget.ik import two_bone
 from blender_addon.core.rigs.detect import detect_rest
 from blender_addon.core.rigs.mapping import Mapping
+from blender_addon.shared import kinematics
 from blender_addon.shared import rotations as rot
 from blender_addon.shared.errors import UnderstudyError
 from blender_addon.shared.motion import Motion
 from blender_addon.shared.skeleton import CONTACT_NAMES, JOINT_COUNT, JOINT_INDEX, JOINT_NAMES, NEUTRAL_OFFSETS, PARENTS, rest_positions
 
 from .motions import degrees, directions, own_rig, solve, walk, wild, z_up
+from .published import body, load
 
 LOOSE = RetargetOptions(plant_feet=False, keep_hands_apart=False)
 QUARTER = np.sqrt(0.5)
@@ -109,6 +111,28 @@ def test_an_elbow_bent_at_rest_bends_about_its_own_hinge() -> None:
     hinge_pose = np.cross(*(pose[b][:3, 1] for b in (arm, fore)))
     in_arm_rest, in_arm_pose = rest[arm][:3, :3].T @ hinge_rest, pose[arm][:3, :3].T @ hinge_pose
     assert degrees(in_arm_rest, in_arm_pose) < 1.0
+
+
+@pytest.mark.parametrize("key", ["mixamo", "unreal4"])
+def test_fingertips_follow_where_the_tails_of_bones_say_nothing(key: str) -> None:
+    """As in FBX files whose bones lie along another axis: the ends of fingers are told by markers, or go straight on."""
+    published = load(key)
+    heads = published.heads("A")
+    aside = np.random.default_rng(3).normal(size=heads.shape)
+    rig = rig_rest(published.names, published.parents, heads, heads + 0.05 * aside / np.linalg.norm(aside, axis=1, keepdims=True))
+    mapping = detect_rest(rig)
+    tips = {f"{side}_{finger}3": body("A")[f"{side}_{finger}_tip"] for side in ("left", "right") for finger in ("index", "pinky", "thumb")}
+    motion = wild(9)
+    result = retarget(motion, rig, mapping, LOOSE)
+    turns = quat_to_z_up(kinematics.world_rotations(motion.rotations.astype(float)))
+    rest = z_up(rest_positions())
+    for frame in (5, 2):
+        pose = solve(rig, result, frame)
+        for slot, tip in tips.items():
+            bone = rig.index[mapping.first(slot)]
+            end = (pose[bone] @ np.linalg.inv(rig.matrices[bone]) @ np.append(tip, 1.0))[:3]
+            wanted = rot.rotate(turns[frame, JOINT_INDEX[slot]], rest[JOINT_INDEX[slot]] - rest[JOINT_INDEX[f"{slot[:-1]}2"]])
+            assert degrees(end - pose[bone][:3, 3], wanted) < (1.0 if key == "mixamo" else 35.0), slot
 
 
 def _spine_rig(count: int) -> tuple[RigRest, Mapping]:

@@ -33,6 +33,8 @@ __all__ = ["Anatomy", "alignments", "anatomy", "character_frame", "limb_directio
 
 _SNAP_DEGREES = 25.0
 _HINGE_DEGREES = 15.0
+_ASIDE = 0.5
+"""Cosine of the largest angle (60 degrees) between two bones of a finger, or hand and forearm, that a rest pose is believed to have."""
 _SOURCE_REST = vector_to_z_up(rest_positions())
 _SEGMENT_END = {"hip": "knee", "knee": "ankle", "shoulder": "elbow", "elbow": "wrist"}
 
@@ -170,7 +172,8 @@ class _Limbs:
     """Directions of a rig's limb segments at rest, from the head of a slot's chain to the head of the next one's."""
 
     def __init__(self, rig: RigRest, mapping: Mapping, body: Anatomy) -> None:
-        self.mapping, self.body, self.index = mapping, body, rig.index
+        self.mapping, self.body, self.index, self.parents = mapping, body, rig.index, rig.parents
+        self.tails_tell = self._tails_tell()
 
     def head(self, slot: str) -> np.ndarray | None:
         bone = self.mapping.first(slot)
@@ -192,7 +195,42 @@ class _Limbs:
         start = self.head(slot)
         if following is not None and start is not None and np.linalg.norm(following - start) > 1e-6 * self.body.leg:
             return following
-        return self.body.tails[self.index[self.mapping.bones(slot)[-1]]]
+        return self._tail(slot, self.index[self.mapping.bones(slot)[-1]])
+
+    def _tail(self, slot: str, bone: int) -> np.ndarray:
+        """The tail of a segment's last bone, unless the rig's tails say nothing or it points far away from where the segment before it goes.
+
+        What hangs on such a bone then tells where it ends, or else it goes straight on.
+        """
+        start, tail = self.body.heads[bone], self.body.tails[bone]
+        before = self._before(slot)
+        if before is None or (self.tails_tell and _unit(tail - start) @ before >= _ASIDE):
+            return tail
+        ends = [self.body.heads[child] for child in np.flatnonzero(self.parents == bone)]
+        ends = [end for end in ends if _unit(end - start) @ before >= _ASIDE]
+        return ends[0] if ends else start + before * float(np.linalg.norm(tail - start))
+
+    def _tails_tell(self) -> bool:
+        """Whether bones point at the next joint. Those of many FBX files lie along another axis than Blender's."""
+        told = []
+        for side in SIDES:
+            for part, end in (*_SEGMENT_END.items(), *((f"{f}{n}", f"{f}{n + 1}") for f in FINGERS for n in (1, 2))):
+                start, following = self.head(f"{side}_{part}"), self.head(f"{side}_{end}")
+                if start is not None and following is not None:
+                    tail = self.body.tails[self.index[self.mapping.bones(f"{side}_{part}")[0]]]
+                    told.append(_unit(tail - start) @ _unit(following - start) > 0.9)
+        return not told or bool(np.mean(told) >= 0.5)
+
+    def _before(self, slot: str) -> np.ndarray | None:
+        """(3,) unit direction from the joint above a slot's to the slot's own; None where it says nothing about the slot."""
+        side, _, part = slot.partition("_")
+        above = {"wrist": "elbow", "elbow": "shoulder", "knee": "hip"}.get(part)
+        if part[-1].isdigit():
+            above = f"{part[:-1]}{int(part[-1]) - 1}" if part[-1] != "1" else "wrist"
+        ends = (self.head(f"{side}_{above}"), self.head(slot)) if above else (None, None)
+        if ends[0] is None or ends[1] is None or np.linalg.norm(ends[1] - ends[0]) < 1e-6 * self.body.leg:
+            return None
+        return _unit(ends[1] - ends[0])
 
     def direction(self, slot: str) -> np.ndarray | None:
         """(3,) unit vector, or None for an empty slot."""

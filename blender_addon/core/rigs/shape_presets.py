@@ -11,11 +11,12 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ...shared.errors import UnderstudyError
-from .face_shapes import REGIONS, FaceMap, _curves
-from .tables.faces import VISEME_SHAPES
+
+if TYPE_CHECKING:
+    from .face_shapes import FaceMap
 
 __all__ = ["ShapeMap", "applied", "describe", "from_json", "load", "parse", "save", "to_json"]
 
@@ -30,6 +31,9 @@ def parse(text: str) -> Mapping[str, float] | str:
 
     :raises UnderstudyError: ``request_invalid`` for names that are no curves.
     """
+    from .face_shapes import _curves
+    from .tables.faces import VISEME_SHAPES
+
     text = text.replace(" ", "")
     if not text:
         return {}
@@ -54,6 +58,9 @@ def describe(face: FaceMap, shape: str) -> str:
 
 def applied(face: FaceMap, own: ShapeMap, names: Iterable[str]) -> FaceMap:
     """A recognised map with the artist's own entries in the place of its own, as far as the character has these shapes."""
+    from .face_shapes import REGIONS, _curves
+    from .tables.faces import VISEME_SHAPES
+
     present = set(names)
     drivers, visemes = dict(face.drivers), dict(face.visemes)
     changed = False

@@ -100,10 +100,11 @@ def _leg(tree: _Tree, start: int) -> dict[str, list[int]] | None:
     return result
 
 
-def _split_arm(tree: _Tree, bones: list[int], wrist: np.ndarray) -> tuple[list[int], list[int], list[int]] | None:
-    """Collarbone, upper arm, forearm: the split in which the two long segments are most alike."""
-    if len(bones) < 2:
-        return None
+_Split = tuple[float, tuple[list[int], list[int], list[int]] | None]
+
+
+def _split_arm(tree: _Tree, bones: list[int], wrist: np.ndarray) -> _Split:
+    """What speaks against it, and collarbone, upper arm, forearm: the split in which the two long segments are most alike."""
     best, found = np.inf, None
     for i in range(min(3, len(bones) - 1)):
         for j in range(i + 1, len(bones)):
@@ -114,8 +115,8 @@ def _split_arm(tree: _Tree, bones: list[int], wrist: np.ndarray) -> tuple[list[i
                 continue
             cost = abs(np.log(upper / (1.1 * lower))) + 0.8 * abs(collar / (upper + lower) - (0.27 if i else 0.0)) - 0.15 * (i > 0)
             if cost < best:
-                best, found = cost, (bones[:i], bones[i:j], bones[j:])
-    return found
+                best, found = float(cost), (bones[:i], bones[i:j], bones[j:])
+    return best, found
 
 
 def _fingers(tree: _Tree, hand: int, wrist: np.ndarray) -> dict[str, list[int]]:
@@ -123,15 +124,11 @@ def _fingers(tree: _Tree, hand: int, wrist: np.ndarray) -> dict[str, list[int]]:
     leaves = [b for b in tree.below[hand] if not tree.children[b] and b != hand]
     ways = [tree.up_to(leaf)[len(tree.up_to(hand)):] for leaf in leaves]
     shared = {b for b in tree.below[hand] if sum(b in way for way in ways) > 1}
-    chains = []
-    for way in ways:
-        own = [b for b in way if b not in shared]
-        if len(own) > 3:
-            # four bones: one inside the palm before, or one that marks the tip behind
-            tip = np.linalg.norm(tree.tails[own[-1]] - wrist)
-            own = own[-3:] if np.linalg.norm(tree.heads[own[0]] - wrist) < 0.35 * tip else own[:3]
-        if len(own) >= 2:
-            chains.append(own)
+    chains = [own for way in ways if len(own := [b for b in way if b not in shared]) >= 2]
+    # four bones: one inside the palm before, or one that marks the tip behind; all fingers alike, so that the longest decides
+    longest = max((float(np.linalg.norm(tree.tails[c[-1]] - wrist)) for c in chains), default=0.0)
+    palms = sum(len(c) > 3 and float(np.linalg.norm(tree.heads[c[0]] - wrist)) < 0.35 * longest for c in chains)
+    chains = [c[-3:] if palms >= 2 else c[:3] for c in chains]
     if len(chains) < 2:
         return {}
     along = np.mean([tree.heads[c[0]] for c in chains], axis=0) - wrist
@@ -150,15 +147,13 @@ def _arm(tree: _Tree, start: int) -> dict[str, list[int]] | None:
     path = tree.longest(start)
     # the hand is where at least two branches of two or more bones begin
     many = [i for i, b in enumerate(path) if sum(len(tree.longest(c)) >= 2 for c in tree.children[b]) >= 2 and i >= 2]
-    hand = many[0] if many else len(path) - 1
-    if not many:
-        # a chain without fingers may end with a marker
-        while hand > 2 and tree.reach[path[hand]] < 0.015:
-            hand -= 1
-    wrist = tree.heads[path[hand]]
-    parts = _split_arm(tree, path[:hand], wrist)
-    if parts is None:
+    hands = many or range(2, len(path))
+    # twist bones branch too, and hands may have no fingers: the wrist is where it leaves an upper arm and a forearm of a person
+    splits = {hand: _split_arm(tree, path[:hand], tree.heads[path[hand]]) for hand in hands}
+    hand = min(splits, key=lambda h: splits[h][0], default=None)
+    if hand is None or (parts := splits[hand][1]) is None:
         return None
+    wrist = tree.heads[path[hand]]
     result = {"collar": parts[0], "shoulder": parts[1], "elbow": parts[2], "wrist": [path[hand]]}
     return {**{k: v for k, v in result.items() if v}, **_fingers(tree, path[hand], wrist)}
 
@@ -176,7 +171,10 @@ def _head(tree: _Tree, chest: int, arms: tuple[int, int]) -> dict[str, list[int]
         if len(tree.children[path[-1]]) != 1 or not rising:
             break
         path.append(rising[0])
-    if len(path) > 2 and tree.reach[path[-1]] < 0.3 * np.linalg.norm(tree.heads[path[-1]] - tree.heads[path[-2]]):
+    last, shoulders = path[-1], float(np.mean([tree.heads[arm][2] for arm in arms]))
+    # a marker on top of the head is short, or higher above the shoulders than a head's joint can be
+    if len(path) > 2 and not tree.children[last] and (
+            tree.reach[last] < 0.3 * np.linalg.norm(tree.heads[last] - tree.heads[path[-2]]) or tree.heads[last][2] > 1.17 * shoulders):
         path.pop()
     return {"neck": path[:-1], "head": path[-1:]} if len(path) > 1 else {"head": path}
 
@@ -191,13 +189,16 @@ def by_structure(rest: RigRest) -> dict[str, tuple[str, ...]] | None:
         if not legs:
             continue
         leg = min(legs, key=lambda p: len(tree.up_to(p[0])))
-        hips = tree.parents[leg[0]]
         arms = [p for p in pairs if p != leg and not set(p) & set(tree.below[leg[0]] + tree.below[leg[1]])
-                and tree.reach[p[0]] > 0.2 and tree.points(p[0])[:, 2].max() > tree.heads[leg[0]][2]
-                and hips in tree.up_to(p[0])]
+                and tree.reach[p[0]] > 0.2 and tree.points(p[0])[:, 2].max() > tree.heads[leg[0]][2]]
         if not arms:
             continue
         arm = max(arms, key=lambda p: float(np.abs(tree.points(p[0])[:, axis]).max()))
+        # legs may hang on a pelvis beside the spine: the hips are what carries both
+        carriers = [b for b in tree.up_to(leg[0]) if b in tree.up_to(arm[0])]
+        if not carriers or tree.heads[carriers[-1]][2] < 0.3:
+            continue
+        hips = carriers[-1]
         parts = [(_leg(tree, leg[i]), _arm(tree, arm[i])) for i in (0, 1)]
         if any(part is None for pair in parts for part in pair):
             continue
