@@ -125,10 +125,12 @@ def _step(x: np.ndarray, low: float, high: float) -> np.ndarray:
     return t * t * (3 - 2 * t)
 
 
-def signal_weights(acoustics: Acoustics) -> np.ndarray:
+def signal_weights(acoustics: Acoustics, reference: Acoustics | None = None) -> np.ndarray:
     """(N, 15) soft viseme weights, rows sum to 1, from loudness, voicing, hiss and two formant measures alone.
 
     Rough, but never nothing: it shapes the mouth where no phonemes are known or the recogniser is unsure.
+
+    :param reference: rows from everywhere in the clip, by which the speaker's range is judged where this is a stretch of it.
     """
     a = acoustics
     weights = np.zeros((len(a), len(VISEMES)), np.float32)
@@ -137,10 +139,11 @@ def signal_weights(acoustics: Acoustics) -> np.ndarray:
         return weights
     active = _step(a.level, 0.06, 0.24)
     hiss = _step(a.hiss, 0.35, 0.65) * (1 - 0.7 * a.voiced)
-    spoken = a.voiced > 0.4
+    usual = reference or a
+    spoken = usual.voiced > 0.4
     if spoken.any():  # the speaker's own range, between the fifth and the ninety-fifth percentile
-        lo1, hi1 = np.percentile(a.f1[spoken], (5, 95))
-        lo2, hi2 = np.percentile(a.f2[spoken], (5, 95))
+        lo1, hi1 = np.percentile(usual.f1[spoken], (5, 95))
+        lo2, hi2 = np.percentile(usual.f2[spoken], (5, 95))
     else:
         lo1, hi1, lo2, hi2 = 0.0, 1.0, 0.0, 1.0
     opened = np.clip((a.f1 - lo1) / max(hi1 - lo1, 0.1), 0, 1)
@@ -169,7 +172,7 @@ def signal_weights(acoustics: Acoustics) -> np.ndarray:
     return weights / weights.sum(axis=1, keepdims=True)
 
 
-def mouth_from_signal(acoustics: Acoustics) -> np.ndarray:
-    """(N, 52) mouth curves at :data:`~.acoustics.HOP` from the signal alone."""
-    weights = gaussian_filter1d(signal_weights(acoustics), 0.018 / HOP, axis=0, mode="nearest")
+def mouth_from_signal(acoustics: Acoustics, reference: Acoustics | None = None) -> np.ndarray:
+    """(N, 52) mouth curves at :data:`~.acoustics.HOP` from the signal alone; ``reference`` as :func:`signal_weights` takes it."""
+    weights = gaussian_filter1d(signal_weights(acoustics, reference), 0.018 / HOP, axis=0, mode="nearest")
     return scale_jaw(weights @ shape_matrix().astype(np.float32), acoustics.level)

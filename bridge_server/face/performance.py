@@ -8,29 +8,22 @@ from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
-from scipy.ndimage import gaussian_filter1d
-
 from bridge_server.audio.sound import Audio
 from bridge_server.face import acoustics as ac
-from bridge_server.face import eyes, listening, phonemes
+from bridge_server.face import eyes, phonemes
 from bridge_server.face.emotion import emotion_curves
-from bridge_server.face.mouth import (
-    Segment,
-    close_lips,
-    coarticulate,
-    mouth_from_signal,
-    scale_jaw,
-)
-from bridge_server.face.prosody import Prosody, bumps, find_prosody, noise
-from bridge_server.face.words import complete, from_segments, to_segments
+from bridge_server.face.mouth import Segment
+from bridge_server.face.prosody import Prosody, bumps, noise
+from bridge_server.face.stretches import MOUTH, Speech
 from shared import rotations as rot
 from shared.face_curves import ARKIT, ARKIT_INDEX
 from shared.face_settings import FaceSettings, Sampled
 from shared.speech import Word
 
-__all__ = ["FaceOptions", "FacePerformance", "perform", "perform_face"]
+__all__ = ["FaceOptions", "FacePerformance", "Performing", "perform", "perform_face"]
 
-_MOUTH: Final = np.array([n.startswith(("mouth", "jaw", "tongue")) for n in ARKIT])
+_BLOCK: Final = 512
+"""Frames that are made at once where nobody speaks."""
 
 
 @dataclass
@@ -125,38 +118,6 @@ class FacePerformance:
         return out
 
 
-def _mouth_rows(
-    audio: Audio, transcript: str | None, options: FaceOptions, rows: int, a: ac.Acoustics, emotion: np.ndarray
-) -> tuple[np.ndarray, phonemes.Phonemes, ac.Acoustics]:
-    """(rows, 52) mouth curves at the acoustics' own times, what is behind them, and the acoustics of the speech alone."""
-    if options.words is not None:
-        words = complete(options.words, ac.mono16(audio))
-        found = phonemes.Phonemes(to_segments(words), "artist", [], words, listening.of_words(words, len(a)))
-    elif options.segments is not None:
-        found = phonemes.Phonemes(list(options.segments), "artist", [], from_segments(options.segments))
-    else:
-        found = phonemes.find(audio, a, transcript, options.language)
-    if found.speaking is not None:
-        a = listening.only_speech(a, found.speaking)
-    heard = mouth_from_signal(a)
-    if found.segments:
-        shaped = scale_jaw(coarticulate(found.segments, len(a)), a.level)
-        trust = np.zeros(len(a), np.float32)
-        for s in found.segments:
-            trust[int(round(s.start / ac.HOP)) : int(round(s.end / ac.HOP)) + 1] = s.confidence
-        trust = gaussian_filter1d(trust, 0.03 / ac.HOP, mode="nearest")[:, None]
-        heard = trust * shaped + (1 - trust) * heard
-    heard *= options.mouth
-    # while the mouth speaks, an emotion shows mostly in its corners and in the rest of the face
-    speaking = gaussian_filter1d(np.clip(a.level * 3, 0, 1), 0.12 / ac.HOP, mode="nearest")[:, None]
-    mouth = heard + emotion[: len(a)] * _MOUTH * (1 - 0.45 * speaking)
-    mouth = close_lips(mouth, [s for s in found.segments if s.confidence > 0.3])
-    out = np.zeros((rows, len(ARKIT)), np.float32)
-    out[: len(a)] = mouth[:rows]
-    out[len(a) :] = emotion[len(a) :] * _MOUTH
-    return out, found, a
-
-
 def _idle(curves: np.ndarray, times: np.ndarray, seed: int) -> None:
     """Small movement that keeps a silent face alive; the lips stay closed."""
     for stream, (name, size) in enumerate(
@@ -175,40 +136,169 @@ def _idle(curves: np.ndarray, times: np.ndarray, seed: int) -> None:
     curves[:, ARKIT_INDEX["jawOpen"]] += 0.006 * np.clip(1 + noise(times, seed, 47, 0.3), 0, 2)
 
 
-def _brows(curves: np.ndarray, times: np.ndarray, prosody: Prosody, seed: int, amount: float) -> None:
-    rng = np.random.default_rng((seed & 0xFFFFFFFFFFFFFFFF, 3))
-    draws = rng.random((len(prosody.accents), 2))
-    chosen = draws[:, 0] < 0.25 + 0.45 * prosody.strengths
-    height = amount * (0.14 + 0.26 * prosody.strengths * draws[:, 1]) * chosen
-    raised = bumps(times, prosody.accents, height, 0.16, 0.34)
+def _brows(curves: np.ndarray, times: np.ndarray, accents: _Accents, amount: float) -> None:
+    draws = accents.brows
+    chosen = draws[:, 0] < 0.25 + 0.45 * accents.strengths
+    height = amount * (0.14 + 0.26 * accents.strengths * draws[:, 1]) * chosen
+    raised = bumps(times, accents.times, height, 0.16, 0.34)
     curves[:, ARKIT_INDEX["browInnerUp"]] += raised
     for side in ("Left", "Right"):
         curves[:, ARKIT_INDEX[f"browOuterUp{side}"]] += 0.7 * raised
         curves[:, ARKIT_INDEX[f"eyeWide{side}"]] += 0.18 * raised
 
 
-def _head(times: np.ndarray, prosody: Prosody, seed: int, amount: float) -> np.ndarray:
+def _head(times: np.ndarray, accents: _Accents, pauses: np.ndarray, seed: int, amount: float) -> np.ndarray:
     """(T, 2, 4) nods on accents over a slow sway; neck and head share the turn."""
-    rng = np.random.default_rng((seed & 0xFFFFFFFFFFFFFFFF, 4))
-    draws = rng.random((len(prosody.accents), 2))
-    size = np.radians(1.2 + 2.6 * draws[:, 1]) * prosody.strengths * (draws[:, 0] < 0.65)
+    draws = accents.nods
+    size = np.radians(1.2 + 2.6 * draws[:, 1]) * accents.strengths * (draws[:, 0] < 0.65)
     speaking = np.ones(len(times))
-    for start, end in prosody.pauses:
+    for start, end in pauses:
         ramp = np.minimum((times - start) / 0.3, (end - times) / 0.3)
         speaking *= 1 - 0.6 * np.clip(ramp, 0, 1)
     # positive about +X tips the face down
-    pitch = bumps(times, prosody.accents, size, 0.14, 0.30) + np.radians(0.7) * speaking * noise(times, seed, 11, 0.4)
+    pitch = bumps(times, accents.times, size, 0.14, 0.30) + np.radians(0.7) * speaking * noise(times, seed, 11, 0.4)
     yaw = np.radians(1.4) * speaking * noise(times, seed, 12, 0.28)
     roll = np.radians(0.9) * speaking * noise(times, seed, 13, 0.22)
     vector = amount * np.stack((pitch, yaw, roll), axis=1)
     return np.stack((rot.axis_angle_to_quat(0.4 * vector), rot.axis_angle_to_quat(0.6 * vector)), axis=1)
 
 
-def _breath(times: np.ndarray, prosody: Prosody, seed: int) -> np.ndarray:
+def _breath(times: np.ndarray, pauses: np.ndarray, seed: int) -> np.ndarray:
     """(T,) about fourteen breaths a minute at rest, with an inhalation before each phrase."""
     phase = 2 * np.pi * 0.235 * times + 0.6 * noise(times, seed, 31, 0.08)
-    starts = prosody.pauses[:, 1] if len(prosody.pauses) else np.zeros(0)
+    starts = pauses[:, 1]
     return np.clip(0.6 * np.sin(phase) + 0.5 * bumps(times, starts, np.ones(len(starts)), 0.35, 0.9), -1, 1)
+
+
+@dataclass(frozen=True)
+class _Accents:
+    """Some accents in a row, (K,) each, and what was drawn for them, (K, 2): for brows and for nods."""
+
+    times: np.ndarray
+    strengths: np.ndarray
+    brows: np.ndarray
+    nods: np.ndarray
+
+
+class _Draws:
+    """Numbers for one accent after the other, whenever they become known."""
+
+    def __init__(self, seed: int, stream: int) -> None:
+        self._rng = np.random.default_rng((seed & 0xFFFFFFFFFFFFFFFF, stream))
+        self._drawn = np.zeros((0, 2))
+
+    def first(self, count: int) -> np.ndarray:
+        """(count, 2) in [0, 1)."""
+        self._drawn = np.concatenate((self._drawn, self._rng.random((max(0, count - len(self._drawn)), 2))))
+        return self._drawn[:count]
+
+
+class Performing:
+    """A face that is made as far as it is asked for: what :func:`perform` gives, and the same however it is asked.
+
+    Takes what :func:`perform` takes.
+    """
+
+    def __init__(
+        self, audio: Audio | None, times: np.ndarray, seed: int = 0, transcript: str | None = None, options: FaceOptions | None = None
+    ) -> None:
+        self._times = times = np.asarray(times, dtype=np.float64)
+        self._seed, self._options = seed, options or FaceOptions()
+        self._given, self._done = audio is not None, 0
+        self._duration = float(times[-1]) + ac.HOP if len(times) else 0.0
+        self._emotion = emotion_curves(self._options.emotions, times) if self._options.emotions else None
+        speech = Speech(audio, transcript, self._options) if audio is not None and len(audio.samples) and len(times) else None
+        self._speech = speech if speech is not None and speech.speech else None
+        if self._speech is not None and self._emotion is not None:
+            rows = max(self._speech.rows, int(np.ceil(self._duration / ac.HOP)) + 2)
+            self._speech.emotion = np.zeros((rows, len(ARKIT)), np.float32)
+            for i in np.flatnonzero(self._emotion.any(axis=0)):
+                self._speech.emotion[:, i] = np.interp(np.arange(rows) * ac.HOP, times, self._emotion[:, i])
+        self._blinks = eyes.Blinks(self._duration, seed, self._options.blinks)
+        self._saccades = eyes.Saccades(self._duration, seed)
+        self._draws = _Draws(seed, 3), _Draws(seed, 4)
+        self.made = FacePerformance(
+            {n: np.zeros(len(times), np.float32) for n in ARKIT}, rot.identity(len(times), 2), np.zeros(len(times)), [],
+            self._speech.source if self._speech is not None else "none", [], [], np.zeros((len(times), 2)), np.zeros(len(times)),
+        )
+
+    def upto(self, count: int) -> FacePerformance:
+        """The face, of which the first ``count`` frames are made, and their number does not change them; words and warnings are
+        those of the whole once all of them are."""
+        while self._done < min(count, len(self._times)):
+            if self._speech is None:
+                end = self._done + _BLOCK
+            else:
+                self._speech.advance()
+                end = int(np.searchsorted(self._times, self._speech.until))
+            if end > self._done:
+                self._make(self._done, min(end, len(self._times)))
+        if self._done == len(self._times):
+            self._conclude()
+        return self.made
+
+    def _conclude(self) -> None:
+        made, found = self.made, phonemes.Phonemes([], "none")
+        if self._speech is not None:
+            while not np.isinf(self._speech.until):
+                self._speech.advance()
+            found = self._speech.found()
+        silent = self._given and self._speech is None and len(self._times)
+        made.segments, made.words = found.segments, found.words
+        made.warnings = [*found.warnings, *(["The audio is silent, so the face only idles; check the sound's volume."] if silent else [])]
+
+    def _make(self, first: int, stop: int) -> None:
+        """Frames ``first`` to ``stop``, of which all that they depend on is known."""
+        times, o, speech = self._times[first:stop], self._options, self._speech
+        curves = np.zeros((len(times), len(ARKIT)))
+        emotion = np.zeros_like(curves) if self._emotion is None else self._emotion[first:stop]
+        prosody = Prosody(np.zeros(0), np.zeros(0), np.array([[0.0, self._duration]]))
+        if speech is not None:
+            curves += self._mouth(speech, times + o.lead)
+            curves += emotion * ~MOUTH
+            idle = np.zeros_like(curves)
+            _idle(idle, times, self._seed)
+            level = ac.sample(np.append(speech.level, np.zeros(1)), times)
+            curves += idle * (1 - np.clip(4 * level, 0, 1))[:, None]
+            prosody = speech.prosody
+        else:
+            curves += emotion
+            _idle(curves, times, self._seed)
+        near = slice(*np.searchsorted(prosody.accents, (times[0] - 1, times[-1] + 1)))
+        accents = _Accents(prosody.accents[near], prosody.strengths[near], *(d.first(len(prosody.accents))[near] for d in self._draws))
+        pauses = prosody.pauses[(prosody.pauses[:, 0] < times[-1] + 2) & (prosody.pauses[:, 1] > times[0] - 2)]
+        _brows(curves, times, accents, o.brows)
+        gaze = np.broadcast_to(np.asarray(o.gaze, dtype=np.float64), (len(self._times), 2))[first:stop]
+        saccades = self._saccades.at(times)
+        look = gaze + saccades
+        for name, value in eyes.gaze_curves(look[:, 0], look[:, 1]).items():
+            curves[:, ARKIT_INDEX[name]] = np.maximum(value, emotion[:, ARKIT_INDEX[name]])
+        # a blink is known a second before the speech is, and begins up to 0.8 s before the time that was drawn for it
+        certain = self._duration if speech is None or np.isinf(speech.until) else times[-1] + 1.0
+        blink = eyes.blink_curve(times, self._blinks.until(certain, prosody.pauses))
+        lids = eyes.lids(blink, look[:, 1])
+        for side in ("Left", "Right"):
+            i, wide = ARKIT_INDEX[f"eyeBlink{side}"], ARKIT_INDEX[f"eyeWide{side}"]
+            curves[:, i] = np.maximum(curves[:, i], lids)
+            curves[:, wide] *= 1 - blink
+        curves = np.clip(curves, 0, 1).astype(np.float32)
+        made = self.made
+        for i, n in enumerate(ARKIT):
+            made.curves[n][first:stop] = curves[:, i]
+        made.head[first:stop] = _head(times, accents, pauses, self._seed, o.nods)
+        made.chest[first:stop] = _breath(times, pauses, self._seed)
+        made.saccades[first:stop], made.blink[first:stop] = saccades, blink
+        self._done = stop
+
+    def _mouth(self, speech: Speech, times: np.ndarray) -> np.ndarray:
+        """(T, 52) at ``times`` (T,); after the end of the sound only an emotion is left."""
+        low = max(0, int(times[0] / ac.HOP) - 2)
+        rows = np.zeros((max(1, int(times[-1] / ac.HOP) + 3 - low), len(ARKIT)), np.float32)
+        own = speech.mouth[low : low + len(rows)]
+        rows[: len(own)] = own
+        if speech.emotion is not None:
+            rows[len(own) :] = speech.emotion[low + len(own) : low + len(rows)] * MOUTH
+        return ac.sample(rows, times - low * ac.HOP)
 
 
 def perform(
@@ -226,61 +316,7 @@ def perform(
     :param transcript: what is said, if known; where it does not fit the audio a warning says so and the
         recogniser is used.
     """
-    times = np.asarray(times, dtype=np.float64)
-    options = options or FaceOptions()
-    curves = np.zeros((len(times), len(ARKIT)))
-    if len(times) == 0:
-        return FacePerformance(
-            {n: np.zeros(0, np.float32) for n in ARKIT}, rot.identity(0, 2), np.zeros(0), [], "none", []
-        )
-    duration = float(times[-1]) + ac.HOP
-    a = ac.analyse(audio) if audio is not None and len(audio.samples) else None
-    emotion = emotion_curves(options.emotions, times)
-    found = phonemes.Phonemes([], "none")
-    warnings: list[str] = []
-    if a is not None and a.speech and audio is not None:
-        rows = max(len(a), int(np.ceil(duration / ac.HOP)) + 2)
-        at_rows = np.arange(rows) * ac.HOP
-        emotion_rows = np.zeros((rows, len(ARKIT)), np.float32)
-        for i in np.flatnonzero(emotion.any(axis=0)):
-            emotion_rows[:, i] = np.interp(at_rows, times, emotion[:, i])
-        mouth, found, a = _mouth_rows(audio, transcript, options, rows, a, emotion_rows)
-        curves += ac.sample(mouth, times + options.lead)
-        curves += emotion * ~_MOUTH
-        idle = np.zeros_like(curves)
-        _idle(idle, times, seed)
-        level = ac.sample(np.pad(a.level, (0, max(0, rows - len(a)))), times)
-        curves += idle * (1 - np.clip(4 * level, 0, 1))[:, None]
-    else:
-        if audio is not None:
-            warnings.append("The audio is silent, so the face only idles; check the sound's volume.")
-        curves += emotion
-        _idle(curves, times, seed)
-    prosody = find_prosody(a, duration)
-    _brows(curves, times, prosody, seed, options.brows)
-    gaze = np.broadcast_to(np.asarray(options.gaze, dtype=np.float64), (len(times), 2))
-    saccades = eyes.saccades(times, duration, seed)
-    look = gaze + saccades
-    for name, value in eyes.gaze_curves(look[:, 0], look[:, 1]).items():
-        curves[:, ARKIT_INDEX[name]] = np.maximum(value, emotion[:, ARKIT_INDEX[name]])
-    blink = eyes.blink_curve(times, eyes.blink_times(prosody, duration, seed, options.blinks))
-    lids = eyes.lids(blink, look[:, 1])
-    for side in ("Left", "Right"):
-        i, wide = ARKIT_INDEX[f"eyeBlink{side}"], ARKIT_INDEX[f"eyeWide{side}"]
-        curves[:, i] = np.maximum(curves[:, i], lids)
-        curves[:, wide] *= 1 - blink
-    curves = np.clip(curves, 0, 1).astype(np.float32)
-    return FacePerformance(
-        {n: curves[:, i].copy() for i, n in enumerate(ARKIT)},
-        _head(times, prosody, seed, options.nods),
-        _breath(times, prosody, seed),
-        found.segments,
-        found.source,
-        [*found.warnings, *warnings],
-        found.words,
-        saccades,
-        blink,
-    )
+    return Performing(audio, times, seed, transcript, options).upto(len(times))
 
 
 def perform_face(

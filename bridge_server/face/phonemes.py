@@ -18,7 +18,7 @@ from bridge_server.face.visemes import BILABIALS, VISEME_INDEX, VISEMES, arpabet
 from bridge_server.face.words import from_segments, to_segments
 from shared.speech import Word
 
-__all__ = ["Phonemes", "decode", "find", "phone_loop", "vote"]
+__all__ = ["NO_WEIGHTS", "Phonemes", "decode", "find", "noticed", "phone_loop", "vote"]
 
 _LONGEST_ALIGNED: Final = 900.0
 """Seconds; without the recogniser a speech is aligned in one piece, and the aligner keeps all of it in memory."""
@@ -30,6 +30,7 @@ _BIAS: Final = np.array([0.6 if v in BILABIALS else 0.0 for v in VISEMES])
 """Added to log probabilities: a bilabial that is missed is seen at once, lips that touch on an /n/ hardly."""
 
 
+NO_WEIGHTS: Final = "The viseme recogniser's weights are missing; the lips follow loudness and tone."
 _SAY: Final = 0.35
 """Share of pocketsphinx's phone loop where the speech is known to be English."""
 
@@ -161,7 +162,7 @@ def _from_transcript(
     return fitted, notes
 
 
-def _noticed(a: Acoustics, speaking: np.ndarray | None) -> list[str]:
+def noticed(a: Acoustics, speaking: np.ndarray | None) -> list[str]:
     """What is to be said about sounds that are not one person speaking."""
     notes = []
     if speaking is not None and (found := listening.other_sound(a, speaking)):
@@ -198,13 +199,12 @@ def find(audio: Audio, acoustics: Acoustics, text: str | None, language: str | N
             known = listening.of_words(fitted.words, len(acoustics))
             if heard is not None:  # a cheer between two words is speech too
                 known = np.maximum(known, listening.speaking(acoustics, heard))
-            warnings += _noticed(acoustics, known)
+            warnings += noticed(acoustics, known)
             return Phonemes(to_segments(fitted.words), "transcript", warnings, fitted.words, known)
     if heard is None:
-        said = "The viseme recogniser's weights are missing; the lips follow loudness and tone."
-        return Phonemes([], "signal", [*warnings, said, *_noticed(acoustics, None)])
+        return Phonemes([], "signal", [*warnings, NO_WEIGHTS, *noticed(acoustics, None)])
     speaking = listening.speaking(acoustics, heard)
-    warnings += _noticed(acoustics, speaking)
+    warnings += noticed(acoustics, speaking)
     if language.lower().startswith("en") and aligner.available():
         heard = vote(heard, phone_loop(mono16(audio)))
     segments = decode(heard, net.follow if net is not None else None)

@@ -28,8 +28,11 @@ class Prosody:
     pauses: np.ndarray
 
 
-def find_prosody(acoustics: Acoustics | None, duration: float) -> Prosody:
-    """Accents where loudness and pitch stand out together; without audio one pause as long as the take."""
+def find_prosody(acoustics: Acoustics | None, duration: float, reference: Acoustics | None = None) -> Prosody:
+    """Accents where loudness and pitch stand out together; without audio one pause as long as the take.
+
+    :param reference: rows from everywhere in the clip, by which the speaker's pitch is judged where this is a stretch of it.
+    """
     if acoustics is None or not acoustics.speech:
         return Prosody(np.zeros(0), np.zeros(0), np.array([[0.0, duration]]))
     quiet = acoustics.level < 0.10
@@ -38,10 +41,9 @@ def find_prosody(acoustics: Acoustics | None, duration: float) -> Prosody:
     pauses = pauses[(pauses[:, 1] - pauses[:, 0]) >= _PAUSE_SECONDS]
     salience = acoustics.level * np.clip(acoustics.voiced, 0, 1)
     if acoustics.pitch.any():
-        spoken = acoustics.voiced > 0.4
-        semitones = 12 * np.log2(
-            np.maximum(acoustics.pitch, 1) / np.median(acoustics.pitch[spoken] if spoken.any() else 1)
-        )
+        usual = reference or acoustics
+        spoken = usual.voiced > 0.4
+        semitones = 12 * np.log2(np.maximum(acoustics.pitch, 1) / np.median(usual.pitch[spoken] if spoken.any() else 1))
         salience = salience * (1 + np.clip(semitones, -4, 6) / 10)
     peaks, found = find_peaks(salience, prominence=0.15, distance=int(0.18 / HOP))
     prominence = found["prominences"]
