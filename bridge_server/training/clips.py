@@ -4,10 +4,13 @@
 from __future__ import annotations
 
 import json
+import logging
+import zipfile
+import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -17,6 +20,10 @@ from shared.errors import UnderstudyError
 from shared.skeleton import BODY_JOINT_COUNT, MIRROR
 
 __all__ = ["Clip", "mirror_text", "mirrored", "read_set", "read_sets"]
+
+_log = logging.getLogger("understudy.training")
+_DAMAGE: Final = (OSError, EOFError, KeyError, ValueError, TypeError, AttributeError, IndexError, zipfile.BadZipFile, zlib.error)
+"""What reading a damaged file comes to."""
 
 
 @dataclass
@@ -68,36 +75,62 @@ class Clip:
 
 
 def read_set(folder: str | Path, splits: Iterable[str] = ("train",)) -> list[Clip]:
-    """The clips of a set.
+    """The clips of a set. A shard that cannot be read is left out, and the log says so with the clips that were in it.
 
-    :raises UnderstudyError: ``file_missing`` or ``file_invalid``, naming the file.
+    :raises UnderstudyError: ``file_missing`` or ``file_invalid``, naming the file: an index that cannot be read, or no shard that can.
     """
     folder = Path(folder)
     index = folder / "clips.json"
     if not index.is_file():
         raise UnderstudyError("file_missing", f"{folder} has no clips.json.", "Name the folder of a motion set.")
     wanted = set(splits)
-    shards: dict[int, Any] = {}
-    clips = []
+    shards: dict[int, dict[str, np.ndarray]] = {}
+    clips: list[Clip] = []
+    broken: dict[str, tuple[str, list[str]]] = {}
     try:
-        for record in json.loads(index.read_text(encoding="utf-8"))["clips"]:
-            if record["split"] not in wanted:
-                continue
-            number = record["shard"]
+        records = [r for r in json.loads(index.read_text(encoding="utf-8"))["clips"] if r["split"] in wanted]
+        order = [(str(r["name"]), int(r["shard"])) for r in records]
+    except (OSError, KeyError, ValueError, TypeError) as error:
+        raise _unreadable(folder, f"clips.json: {error}") from error
+    for record, (clip_name, number) in zip(records, order, strict=True):
+        name = f"shard_{number:02d}.npz"
+        if name in broken and number not in shards:
+            broken[name][1].append(clip_name)
+            continue
+        try:
             if number not in shards:
-                with np.load(folder / f"shard_{number:02d}.npz", allow_pickle=False) as z:
-                    shards[number] = {key: z[key] for key in ("rot", "trans", "rot_more", "expression") if key in z.files}
-            shard, span = shards[number], slice(record["first"], record["first"] + record["frames"])
-            clip = Clip(record["name"], folder.name, _quaternions(shard["rot"][span]), shard["trans"][span].astype(np.float32), record)
-            if record.get("joints", BODY_JOINT_COUNT) > BODY_JOINT_COUNT:
-                clip.more = _quaternions(shard["rot_more"][span])
-            if width := record.get("expression", 0):
-                clip.expression = shard["expression"][span, :width].astype(np.float32)
-            clips.append(clip)
-    except (OSError, KeyError, ValueError) as error:
-        raise UnderstudyError("file_invalid", f"The motion set {folder.name} cannot be read ({error}).",
-                              "Fetch the set again.") from error
+                shards[number] = _shard(folder / name)
+            clips.append(_clip(folder.name, record, shards[number]))
+        except _DAMAGE as error:
+            broken.setdefault(name, (f"{type(error).__name__}: {error}", []))[1].append(clip_name)
+    for name, (why, lost) in broken.items():
+        shown = ", ".join(lost[:8]) + (f" and {len(lost) - 8} more" if len(lost) > 8 else "")
+        _log.warning("%s of %s cannot be read (%s); left out: %s", name, folder.name, why, shown)
+    if broken and not clips:
+        name, (why, _) = next(iter(broken.items()))
+        raise _unreadable(folder, f"{name}: {why}")
     return clips
+
+
+def _unreadable(folder: Path, why: str) -> UnderstudyError:
+    return UnderstudyError("file_invalid", f"The motion set {folder.name} cannot be read ({why}).", "Fetch the set again.")
+
+
+def _shard(path: Path) -> dict[str, np.ndarray]:
+    with np.load(path, allow_pickle=False) as z:
+        return {key: z[key] for key in ("rot", "trans", "rot_more", "expression") if key in z.files}
+
+
+def _clip(source: str, record: dict[str, Any], shard: dict[str, np.ndarray]) -> Clip:
+    span = slice(record["first"], record["first"] + record["frames"])
+    clip = Clip(record["name"], source, _quaternions(shard["rot"][span]), shard["trans"][span].astype(np.float32), record)
+    if record.get("joints", BODY_JOINT_COUNT) > BODY_JOINT_COUNT:
+        clip.more = _quaternions(shard["rot_more"][span])
+    if width := record.get("expression", 0):
+        clip.expression = shard["expression"][span, :width].astype(np.float32)
+    if not len(clip) == len(clip.translation) == record["frames"]:
+        raise ValueError(f"{record['frames']} frames are wanted, {len(clip)} are there")
+    return clip
 
 
 def _quaternions(stored: np.ndarray) -> np.ndarray:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import logging
 import wave
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,6 +27,7 @@ from .sequences import LENGTH, TextTable, TokenSet
 __all__ = ["build_speech_set", "read_wav"]
 
 _ROWS = 8
+_log = logging.getLogger("understudy.training")
 
 
 def read_wav(path: Path) -> tuple[np.ndarray, int]:
@@ -59,7 +61,11 @@ def build_speech_set(
         count = len(clip) // DOWN_RATE
         if count < LENGTH or not clip.record.get("wav"):
             continue
-        samples, rate = read_wav(folder / clip.record["wav"])
+        try:
+            samples, rate = read_wav(folder / clip.record["wav"])
+        except (OSError, EOFError, ValueError, wave.Error) as error:
+            _log.warning("%s of %s cannot be read (%s); its clip is left out: %s", clip.record["wav"], folder.name, error, clip.name)
+            continue
         hearings = [samples]
         if changed:
             hearings.append(augment(samples, generator).samples)

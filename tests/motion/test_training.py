@@ -47,6 +47,40 @@ def test_reading_keeps_splits_apart_and_names_what_is_wrong(tmp_path: Path) -> N
         read_set(folder)
 
 
+@pytest.mark.parametrize("harm", ["text", "cut", "hole", "absent", "short", "inside"])
+def test_a_broken_shard_is_left_out_and_listed(tmp_path: Path, caplog: pytest.LogCaptureFixture, harm: str) -> None:
+    folder, other = write_set(tmp_path / "set"), write_set(tmp_path / "other")
+    index = json.loads((folder / "clips.json").read_text())
+    index["clips"] += [{**r, "name": f"more {r['name']}", "shard": 1, "split": "train"} for r in index["clips"]]
+    (folder / "clips.json").write_text(json.dumps(index))
+    second = folder / "shard_01.npz"
+    if harm != "absent":
+        second.write_bytes((other / "shard_00.npz").read_bytes())
+        content = bytearray(second.read_bytes())
+        if harm == "text":
+            second.write_bytes(b"broken")
+        elif harm == "cut":
+            second.write_bytes(content[: len(content) // 2])
+        elif harm == "inside":
+            content[len(content) // 2] ^= 255
+            second.write_bytes(content)
+        elif harm == "hole":
+            np.savez(second, trans=np.zeros((540, 3), np.float32))
+        else:
+            with np.load(other / "shard_00.npz") as z:
+                np.savez(second, rot=z["rot"][:100], trans=z["trans"][:100])
+    with caplog.at_level("WARNING"):
+        clips = read_set(folder)
+    kept = [c.name for c in clips]
+    assert kept[:5] == [f"c{n}" for n in range(1, 6)]
+    assert kept[5:] == (["more c0"] if harm == "short" else [])
+    assert "shard_01.npz of set" in caplog.text and "more c5" in caplog.text and "more c1" in caplog.text
+    (folder / "shard_00.npz").write_bytes(b"broken")
+    if harm != "short":
+        with pytest.raises(UnderstudyError, match="cannot be read"):
+            read_set(folder)
+
+
 def test_a_mirror_swaps_sides_in_motion_and_words() -> None:
     rotations, translation = wandering(3)
     p = forward(rotations, translation)[0]
