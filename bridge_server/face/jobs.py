@@ -24,7 +24,7 @@ from shared.requests import motion_to_buffers
 from shared.skeleton import JOINT_INDEX
 from shared.timeline import Direction
 
-__all__ = ["face_of", "hear", "make_face", "perform", "put_on"]
+__all__ = ["begin_face", "face_of", "hear", "make_face", "perform", "put_on"]
 
 _EDGE = 0.12
 """Seconds in which a stretch of a face takes over from what is before and after it."""
@@ -43,8 +43,21 @@ def face_of(
 
     :param metadata: of the take whose face it is, if there is one already.
     """
+    return begin_face(audio, times, seed, transcript, directions, settings, metadata).upto(len(times))
+
+
+def begin_face(
+    audio: Audio | None,
+    times: np.ndarray,
+    seed: int,
+    transcript: str,
+    directions: list[Direction],
+    settings: FaceSettings,
+    metadata: dict[str, Any] | None = None,
+) -> routes.Begun:
+    """The same, made as far as it is asked for."""
     options = FaceOptions.of(settings, times, emotions_from_directions(directions, times))
-    return routes.load(settings.route, metadata).perform(audio, times, seed, transcript or None, options)
+    return routes.begin(routes.load(settings.route, metadata), audio, times, seed, transcript or None, options)
 
 
 def put_on(motion: Motion, face: FacePerformance, settings: FaceSettings, *, turn_head: bool = True) -> None:

@@ -9,6 +9,7 @@ callable without arguments that gives a :class:`Route`.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from functools import lru_cache
 from importlib.metadata import entry_points
 from typing import Any, Final, Protocol
@@ -19,10 +20,10 @@ from bridge_server.audio.sound import Audio
 from bridge_server.face import generated
 from bridge_server.face.audio2face import Audio2Face
 from bridge_server.face.maps import load_fit
-from bridge_server.face.performance import FaceOptions, FacePerformance, perform
+from bridge_server.face.performance import FaceOptions, FacePerformance, Performing, perform
 from shared.errors import UnderstudyError
 
-__all__ = ["AUDIO2FACE", "ENTRY_POINT_GROUP", "FIT", "Audio2FaceRoute", "Route", "available", "fit_matrix", "load"]
+__all__ = ["AUDIO2FACE", "ENTRY_POINT_GROUP", "FIT", "Audio2FaceRoute", "Begun", "Route", "available", "begin", "fit_matrix", "load"]
 
 ENTRY_POINT_GROUP: Final = "understudy.faces"
 AUDIO2FACE: Final = "UNDERSTUDY_AUDIO2FACE"
@@ -50,11 +51,40 @@ class Route(Protocol):
         """As :func:`.performance.perform`. :raises UnderstudyError: with a sentence for the user."""
 
 
+class Begun(Protocol):
+    """A face that is made as far as it is asked for."""
+
+    def upto(self, count: int) -> FacePerformance:
+        """The face, of which at least the first ``count`` frames are made and stay as they are."""
+
+
+class _AtOnce:
+    """The face of a route that makes it as a whole."""
+
+    def __init__(self, make: Callable[[], FacePerformance]) -> None:
+        self._make = make
+        self._made: FacePerformance | None = None
+
+    def upto(self, count: int) -> FacePerformance:
+        if self._made is None:
+            self._made = self._make()
+        return self._made
+
+
 class _Rules:
     def perform(
         self, audio: Audio | None, times: np.ndarray, seed: int, transcript: str | None, options: FaceOptions
     ) -> FacePerformance:
         return perform(audio, times, seed, transcript, options)
+
+
+def begin(
+    route: Route, audio: Audio | None, times: np.ndarray, seed: int, transcript: str | None, options: FaceOptions
+) -> Begun:
+    """What ``route.perform`` gives, little by little where the route can; errors of others come with the first frames."""
+    if isinstance(route, _Rules):
+        return Performing(audio, times, seed, transcript, options)
+    return _AtOnce(lambda: route.perform(audio, times, seed, transcript, options))
 
 
 class Audio2FaceRoute:
