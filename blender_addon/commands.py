@@ -41,7 +41,8 @@ def _parser() -> "argparse.ArgumentParser":
     one.add_argument("--directions", type=Path, help="directions: JSON, CSV, SRT or VTT")
     one.add_argument("--seed", type=int, default=None)
     one.add_argument("--output", type=Path, help=".blend to save (default: the opened file)")
-    one.add_argument("--export", type=Path, action="append", default=[], help="also write .npz, .bvh, .fbx or .glb")
+    one.add_argument("--export", type=Path, action="append", default=[], 
+                     help="also write .npz, .amass.npz, .bvh, .fbx, .unreal.fbx or .glb; may be given several times")
     many = commands.add_parser("batch", help="perform the shots of a table, one after the other")
     many.add_argument("table", type=Path, help="CSV: file, character, audio, directions, seed, output, exports")
     many.add_argument("--report", type=Path, help="JSON report (default: beside the table)")

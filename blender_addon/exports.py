@@ -12,6 +12,7 @@ from bpy_extras.io_utils import ExportHelper
 
 from . import cast, compat, preferences, takes
 from .shared.errors import UnderstudyError
+from .shared.shots import export_variant
 
 if TYPE_CHECKING:
     from .shared.motion import Motion
@@ -147,16 +148,17 @@ def write_rig(context: bpy.types.Context, character: Any, path: Path, *, unreal:
 
 
 def write_take(context: bpy.types.Context, character: Any, path: Path) -> None:
-    """Write the shown take by suffix: the motion (.npz, .bvh) or the rig with it (.fbx, .glb).
+    """Write the shown take by suffix: the motion (.npz, .amass.npz, .bvh) or the rig with it (.fbx, .unreal.fbx, .glb).
 
     :raises UnderstudyError: ``not_found`` without a take, ``unsupported``, ``file_invalid``.
     """
     take = takes.current(character)
     motion = takes.motion_of(take.action if take else None)
+    variant = export_variant(path)
     if path.suffix.lower() in RIG_SUFFIXES:
-        write_rig(context, character, path)
+        write_rig(context, character, path, unreal=variant == ".unreal.fbx")
     else:
-        write_motion(motion, path)
+        write_motion(motion, path, amass=variant == ".amass.npz")
 
 
 class _Export(takes.OnShownTake, ExportHelper):
@@ -214,7 +216,7 @@ class UNDERSTUDY_OT_export_character(_Export, bpy.types.Operator):
         if path.suffix.lower() not in RIG_SUFFIXES:
             raise UnderstudyError("unsupported", f"A character cannot be written as {path.suffix or 'this'}.",
                                   "Choose a name that ends in .fbx or .glb.")
-        write_rig(context, character, path, unreal=self.unreal)
+        write_rig(context, character, path, unreal=self.unreal or export_variant(path) == ".unreal.fbx")
 
 
 class UNDERSTUDY_OT_export_motion(_Export, bpy.types.Operator):
@@ -229,7 +231,8 @@ class UNDERSTUDY_OT_export_motion(_Export, bpy.types.Operator):
 
     def write(self, context: bpy.types.Context, character: Any, path: Path) -> None:
         """Write the file."""
-        write_motion(takes.motion_of(takes.current(character).action), path, amass=self.amass)
+        write_motion(takes.motion_of(takes.current(character).action), path,
+                     amass=self.amass or export_variant(path) == ".amass.npz")
 
 
 def draw(layout: Any, context: bpy.types.Context, character: Any) -> None:

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from .shared.keys import ClientKey
     from .shared.state import BridgeRecord
 
-__all__ = ["Owner", "ask_for_offers", "cancel", "desk", "finishing", "job_of", "key", "notices", "open_jobs", "pump", "shutdown", "source_root",
-           "tell", "trial", "wait_for"]
+__all__ = ["Owner", "ask_for_offers", "cancel", "desk", "finishing", "job_of", "key", "notices", "open_jobs", "pump", "shutdown",
+           "source_root", "tell", "trial", "wait_for"]
 
 _log = logging.getLogger("understudy.session")
 

@@ -18,10 +18,12 @@ from typing import Any, Final
 
 from .errors import UnderstudyError
 
-__all__ = ["COLUMNS", "EVENT", "EXPORT_SUFFIXES", "Outcome", "Report", "Shot", "check_exports", "read_shots", "summary"]
+__all__ = ["COLUMNS", "EVENT", "EXPORT_SUFFIXES", "Outcome", "Report", "Shot", "check_exports", "export_variant", "read_shots",
+           "summary"]
 
 COLUMNS: Final = ("file", "character", "audio", "directions", "seed", "output", "exports")
-EXPORT_SUFFIXES: Final = (".npz", ".bvh", ".fbx", ".glb")
+EXPORT_SUFFIXES: Final = (".npz", ".amass.npz", ".bvh", ".fbx", ".unreal.fbx", ".glb")
+"""What a name may end in. ``.amass.npz`` is laid out as AMASS does, ``.unreal.fbx`` as Unreal's importer wants it."""
 MAX_SEED: Final = 2**31 - 1
 EVENT: Final = "@understudy "
 """A line on the standard output of Blender that begins so carries one JSON object for the process that started it."""
@@ -35,7 +37,7 @@ class Shot:
     :ivar file: .blend to open, or "" for an empty scene with Understudy's own character.
     :ivar character: name of the armature object, or "" for the only one.
     :ivar seed: None for the one that the file has.
-    :ivar exports: further files to write, by suffix.
+    :ivar exports: further files to write, by suffix; see :data:`EXPORT_SUFFIXES`.
     """
 
     row: int
@@ -86,10 +88,16 @@ class Shot:
                                   "Use the same release of Understudy on both sides.") from error
 
 
+def export_variant(path: str | Path) -> str:
+    """Which of :data:`EXPORT_SUFFIXES` a name ends in, the longest of them; "" for none."""
+    name = Path(path).name.lower()
+    return max((suffix for suffix in EXPORT_SUFFIXES if name.endswith(suffix)), key=len, default="")
+
+
 def check_exports(paths: Iterable[str]) -> None:
     """:raises UnderstudyError: ``unsupported`` for a file that cannot be written, before an hour was spent on performing."""
     for path in paths:
-        if Path(path).suffix.lower() not in EXPORT_SUFFIXES:
+        if not export_variant(path):
             raise UnderstudyError("unsupported", f"{Path(path).name} cannot be exported.",
                                   f"Choose a name that ends in {', '.join(EXPORT_SUFFIXES)}.")
 

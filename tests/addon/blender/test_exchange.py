@@ -107,6 +107,32 @@ def test_for_unreal_there_are_deform_bones_alone_and_no_scale(addon: Any, bridge
     assert _unit_scale(path) == 100.0
 
 
+def test_names_say_which_variant_is_written(addon: Any, bridge: Any, tmp_path: Path) -> None:
+    """In scripts and batches there is no box to tick."""
+    from blender_addon.commands import main
+
+    direct(open_character("mixamo_arkit"))
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "shot.blend"))
+    names = ("plain.fbx", "hero.unreal.fbx", "own.npz", "Hero.AMASS.npz")
+    (tmp_path / "shots.csv").write_text("file,output,exports\nshot.blend,out.blend," + ";".join(f"x/{n}" for n in names) + "\n")
+    assert main(["batch", str(tmp_path / "shots.csv")]) == 0
+    folder = tmp_path / "x"
+    assert _unit_scale(folder / "hero.unreal.fbx") == 100.0 and _unit_scale(folder / "plain.fbx") == 1.0
+    with np.load(folder / "Hero.AMASS.npz") as amass, np.load(folder / "own.npz") as own:
+        assert "poses" in amass and "poses" not in own and "rotations" in own
+    assert main(["generate", "--output", str(tmp_path / "y.blend"), "--export", str(folder / "y.amass.npz"),
+                 "--export", str(folder / "y.unreal.fbx")]) == 0
+    with np.load(folder / "y.amass.npz") as amass:
+        assert "poses" in amass
+    assert _unit_scale(folder / "y.unreal.fbx") == 100.0
+    bpy.ops.understudy.export_motion(filepath=str(folder / "z.amass.npz"))
+    bpy.ops.understudy.export_character(filepath=str(folder / "z.unreal.fbx"))
+    with np.load(folder / "z.amass.npz") as amass:
+        assert "poses" in amass
+    assert _unit_scale(folder / "z.unreal.fbx") == 100.0
+    assert main(["generate", "--export", str(folder / "x.amass.fbx2")]) == 1
+
+
 def _unit_scale(path: Path) -> float:
     """UnitScaleFactor of a binary FBX: the double behind the property's four strings."""
     content = path.read_bytes()
