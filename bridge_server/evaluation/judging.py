@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from bridge_server.motion import features
-from bridge_server.motion.tokenizer import DOWN_RATE, Tokenizer
+from bridge_server.motion.tokenizer import ABSENT, DOWN_RATE, Tokenizer
 
 from .evaluator import local_joints
 from .evaluator_training import TrainedEvaluator
@@ -169,6 +169,8 @@ def reconstruct(tokenizer: Tokenizer, items: list[Item]) -> tuple[list[Body], di
     }
     codes = tokenizer.config.codes
     for g, name in enumerate(tokenizer.group_names):
+        if (used[:, g] == ABSENT).any():
+            continue  # hands and faces, which the items do not have
         for level in range(used.shape[2]):
             figures[f"usage_{name}_{level}"] = code_usage(used[:, g, level], codes)
             figures[f"perplexity_{name}_{level}"] = code_perplexity(used[:, g, level], codes)
