@@ -8,7 +8,7 @@ from typing import Any
 import bpy
 import numpy as np
 
-from . import cast, compat, jobs, locks, pose_reader, session, splice, takes
+from . import cast, compat, jobs, locks, pose_reader, session, splice, takes, terms
 from .core.desk import Job
 from .shared.edits import Edit, Lock, Range
 from .shared.errors import UnderstudyError
@@ -60,7 +60,7 @@ def begin_edit(context: bpy.types.Context, character: Any, ranges: Sequence[Rang
              "ranges": [[r.start, r.end, r.part] for r in ranges]}
     owner = jobs.Performance(compat.session_uid(character), start, facts, stretches=_stretches(base, request, ranges, loop),
                              base_uid=compat.session_uid(take.action), keep_hand_set=settings.keep_hand_set,
-                             following=tuple(seeds[1:]), request=request)
+                             following=tuple(seeds[1:]), bases=tuple(terms.makers(known)), request=request)
     return jobs.submit(request, owner)
 
 

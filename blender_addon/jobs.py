@@ -76,6 +76,7 @@ class Performance:
     :ivar stretches: of an edit, what of the take is new; :ivar base_uid: session uid of the action that is edited.
     :ivar keep_hand_set: hand-set keys stay as they are.
     :ivar following: seeds of further takes to be performed after this one.
+    :ivar bases: the weights that made what is edited, which still has a part in the result.
     :ivar request: of an edit, what was asked: its variations are the same but for the seed.
     :ivar remarks: what the bridge remarked about the result, once it is there.
     """
@@ -90,6 +91,7 @@ class Performance:
     base_uid: int = 0
     keep_hand_set: bool = True
     following: tuple[int, ...] = ()
+    bases: tuple[dict[str, Any], ...] = ()
     request: MotionRequest | None = None
     remarks: tuple[str, ...] = ()
     stream: "streaming.Stream | None" = None
@@ -126,7 +128,7 @@ class Performance:
         facts = {**self.facts, "seed": request.seed, "lane": words.lane_mark(character)}
         return submit(request, Performance(
             self.character, self.start, facts, stretches=self.stretches, base_uid=self.base_uid, keep_hand_set=self.keep_hand_set,
-            following=self.following[1:], request=request))
+            following=self.following[1:], bases=self.bases, request=request))
 
     def _go_on(self, character: Any) -> None:
         """Ask for the next variation; in the background the caller does that."""
@@ -161,6 +163,8 @@ class Performance:
 
     def finished(self, job: Job) -> None:
         """Apply the result, as one undo step; or tell what went wrong."""
+        if job.motion is not None and self.bases:
+            job.motion.metadata["bases"] = list(self.bases)
         character = self.armature()
         dense = character is not None and character.understudy.key_mode == "DENSE"
         if job.motion is not None and character is not None and streaming.active():

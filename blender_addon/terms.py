@@ -8,7 +8,7 @@ import bpy
 
 from . import session, takes
 
-__all__ = ["DEFAULT", "draw", "draw_take", "known", "names", "non_commercial", "sentence"]
+__all__ = ["DEFAULT", "draw", "draw_take", "known", "makers", "names", "non_commercial", "sentence"]
 
 DEFAULT = "starter"
 
@@ -45,8 +45,18 @@ def draw(layout: Any, settings: Any) -> None:
         layout.label(text=text, icon="INFO")
 
 
+def makers(facts: dict[str, Any]) -> list[dict[str, Any]]:
+    """All weights that have a part in a take, by its facts: those that made it, and those of the takes that it was made from."""
+    made = facts.get("generator") or {}
+    found: list[dict[str, Any]] = []
+    for each in (made.get("generator"), *(made.get("bases") or ())):
+        if isinstance(each, dict) and each and each not in found:
+            found.append(each)
+    return found
+
+
 def draw_take(layout: Any, action: Any) -> None:
-    """What the shown take may be used for."""
-    facts = takes.facts_of(action).get("generator") or {}
-    if text := sentence(facts.get("generator") or {}):
-        layout.label(text=text, icon="INFO")
+    """What the shown take may be used for: the terms of all weights that have a part in it."""
+    for text in dict.fromkeys(map(sentence, makers(takes.facts_of(action)))):
+        if text:
+            layout.label(text=text, icon="INFO")

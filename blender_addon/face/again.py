@@ -25,6 +25,7 @@ def begin_face(context: bpy.types.Context, character: Any, ranges: Sequence[tupl
     """
     from .. import directions, jobs
     from ..shared.face_requests import FaceRequest
+    from ..terms import makers
 
     if session.job_of(character) is not None:
         raise UnderstudyError("busy", f"{character.name} is performing already.", "Wait for it, or cancel it first.")
@@ -50,7 +51,8 @@ def begin_face(context: bpy.types.Context, character: Any, ranges: Sequence[tupl
     session.tell(character, None)
     stretches = tuple(splice.Stretch(max(0, round(a * rate)), min(round(b * rate), len(base)), "face") for a, b in spans)
     owner = jobs.Performance(compat.session_uid(character), start, facts, stretches=stretches,
-                             base_uid=compat.session_uid(take.action), keep_hand_set=character.understudy.keep_hand_set)
+                             base_uid=compat.session_uid(take.action), keep_hand_set=character.understudy.keep_hand_set,
+                             bases=tuple(makers(known)))
     job = session.desk().submit(request, owner)
     session.keep_pumping()
     return job

@@ -59,3 +59,23 @@ def test_the_choice_goes_with_the_request_and_the_take_says_its_terms(character:
     action[takes.FACTS_KEY] = json.dumps(facts)
     terms.draw_take(paper, action)
     assert paper.labels == ["For non-commercial use only (CC-BY-NC-4.0)"]
+
+
+def test_what_is_made_from_a_take_keeps_its_terms(character: Any) -> None:
+    from blender_addon import takes, terms
+
+    perform()
+    action = takes.current(character).action
+    facts = takes.facts_of(action)
+    facts["generator"]["generator"] = {"name": "versa", "licence": "CC-BY-NC-4.0", "non_commercial": True}
+    action[takes.FACTS_KEY] = json.dumps(facts)
+    # neither says anything of weights itself; of the second take some is still the first one's, and of the third all of the body
+    bpy.ops.understudy.perform_range(start=10, end=30)
+    bpy.ops.understudy.perform_face()
+    assert len(character.understudy.takes) == 3
+    for take in character.understudy.takes:
+        paper = Paper()
+        terms.draw_take(paper, take.action)
+        assert paper.labels == ["For non-commercial use only (CC-BY-NC-4.0)"], take.name
+    last = character.understudy.takes[2].action
+    assert takes.motion_of(last).metadata["bases"][0]["licence"] == "CC-BY-NC-4.0", "a file that is exported says so as well"
