@@ -5,11 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import bpy
+from bpy.props import EnumProperty
 
 from . import log, preferences, session
 from .shared.errors import UnderstudyError
 
-__all__ = ["CLASSES", "draw"]
+__all__ = ["CLASSES", "draw", "log_path"]
 
 
 def _status(state: str, link: Any) -> tuple[str, str]:
@@ -175,20 +176,42 @@ class UNDERSTUDY_OT_test_connection(bpy.types.Operator):
             self._trial = None
 
 
+LOGS = [
+    ("BRIDGE", "Bridge's Log", "What the bridge did and why it failed"),
+    ("ADDON", "Add-on's Log", "What the add-on did, and what was remarked about speech and takes"),
+]
+
+
+def log_path(which: str) -> Path | None:
+    """The log file that there is: the bridge's, or that of its failed start; or the add-on's own."""
+    link = session.link_state()[1]
+    bridge = ([Path(link.log_path)] if link else []) + [log.log_file().with_name("bridge.log")]
+    return next((p for p in ([log.log_file()] if which == "ADDON" else bridge) if p.is_file()), None)
+
+
 class UNDERSTUDY_OT_open_log(bpy.types.Operator):
-    """Open the bridge's log file"""
+    """Open a log file in the system's own viewer"""
 
     bl_idname = "understudy.open_log"
     bl_label = "Open Log"
 
+    which: EnumProperty(name="Log", items=LOGS)
+
+    @classmethod
+    def description(cls, context: bpy.types.Context, properties: Any) -> str:
+        """Which file it is."""
+        path = log_path(properties.which)
+        if path is None:
+            return "There is no log yet"
+        return f"Open the log of the add-on, {path}" if properties.which == "ADDON" else f"Open the log of the bridge, {path}"
+
     def execute(self, context: bpy.types.Context) -> set[str]:
         """In the system's own viewer."""
-        link = session.link_state()[1]
-        candidates = ([Path(link.log_path)] if link else []) + [log.log_file().with_name("bridge.log"), log.log_file()]
-        found = next((p for p in candidates if p.is_file()), None)
+        found = log_path(self.which)
         if found is None:
             self.report({"INFO"}, "There is no log yet")
             return {"CANCELLED"}
+        self.report({"INFO"}, f"Opened {found}")
         bpy.ops.wm.path_open(filepath=str(found))
         return {"FINISHED"}
 
@@ -203,7 +226,7 @@ def draw(layout: Any, context: bpy.types.Context) -> None:
         row.operator("understudy.start_bridge", text="", icon="PLAY")
     else:
         row.operator("understudy.stop_bridge", text="", icon="SNAP_FACE")
-    row.operator("understudy.open_log", text="", icon="TEXT")
+    row.operator("understudy.open_log", text="", icon="TEXT").which = "BRIDGE"
 
 
 CLASSES = (UNDERSTUDY_OT_start_bridge, UNDERSTUDY_OT_stop_bridge, UNDERSTUDY_OT_check_bridge, UNDERSTUDY_OT_test_connection,

@@ -68,6 +68,9 @@ class UnderstudyPreferences(bpy.types.AddonPreferences):
         row.operator("understudy.check_bridge", icon="CHECKMARK")
         for text, icon in checked:
             layout.label(text=text, icon=icon, translate=False)
+        row = layout.row(align=True)
+        for which, text in (("BRIDGE", "Bridge's Log"), ("ADDON", "Add-on's Log")):
+            row.operator("understudy.open_log", text=text, icon="TEXT").which = which
         layout.prop(self, "auto_start")
         for name in ("device", "generator", "audio2face", "face_fit"):
             layout.prop(self, name)

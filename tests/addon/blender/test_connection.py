@@ -102,6 +102,24 @@ def test_the_link_uses_the_key_and_the_file_keeps_no_secret(addon: Any, keyed: A
     assert not kept, "the preferences name the key's file and do not hold the key"
 
 
+def test_each_log_is_named_and_found(addon: Any, state: Path) -> None:
+    from types import SimpleNamespace
+
+    from blender_addon import connection, log
+
+    def said(which: str) -> str:
+        return str(connection.UNDERSTUDY_OT_open_log.description(bpy.context, SimpleNamespace(which=which)))
+
+    assert connection.log_path("BRIDGE") is None and said("ADDON") == "There is no log yet"
+    assert bpy.ops.understudy.open_log(which="ADDON") == {"CANCELLED"}
+    session.desk()
+    session._log.error("something")
+    assert connection.log_path("ADDON") == log.log_file() == state / "logs" / "addon.log"
+    assert str(log.log_file()) in said("ADDON") and connection.log_path("BRIDGE") is None
+    (state / "logs" / "bridge.log").write_text("x")
+    assert "bridge.log" in said("BRIDGE") and "addon.log" in said("ADDON")
+
+
 def test_another_computer_needs_online_access(addon: Any, keyed: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(CHOSEN, "address", "tcp://192.0.2.1:40123")
     if bpy.app.online_access:
