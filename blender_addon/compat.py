@@ -15,7 +15,7 @@ import bpy
 __all__ = [
     "ActionTarget", "SlotOf", "action_curves", "action_of", "action_targets", "assign_action", "assigned_slot",
     "curves_with_slots", "existing_target", "has_slots", "has_sound", "new_action", "new_text_strip", "sequencer_scene", "session_uid",
-    "set_strip_slot", "slot_of", "sound_module", "store_bytes", "strip_start", "strips", "window_override",
+    "set_strip_slot", "slot_of", "sound_module", "sound_offset", "store_bytes", "strip_start", "strips", "window_override",
 ]
 
 
@@ -223,6 +223,11 @@ def new_text_strip(scene: Any, name: str, channel: int, start: int, length: int)
 def strip_start(strip: Any) -> float:
     """The frame at which the strip's content begins, trimmed or not."""
     return float(strip.content_start if hasattr(strip, "content_start") else strip.frame_start)
+
+
+def sound_offset(strip: Any) -> float:
+    """Seconds by which a sound begins later than its strip; earlier releases do not have it."""
+    return float(getattr(strip, "sound_offset", 0.0))
 
 
 def strip_range(strip: Any) -> tuple[float, float]:

@@ -24,6 +24,7 @@ MARKER_PIXELS = 44
 """Where there are markers, clicks on so much of the region's lower end go to them before any add-on hears of it."""
 SCRUB_PIXELS = 24
 WORDS_PIXELS = 40
+LOWEST_PIXELS = 80
 EDGE_PIXELS = 7
 TEXT_PIXELS = 11
 _HANDLER = "understudy_overlay"
@@ -64,27 +65,40 @@ def board_of(context: bpy.types.Context, character: Any) -> "Board":
 
 
 def visible(context: bpy.types.Context) -> bool:
-    """Whether the overlay is shown in the context's editor: for a chosen character, or one that has been worked with."""
+    """Whether the overlay is shown in the context's editor, and takes the mouse there."""
+    return _concerned(context) and _high_enough(context)
+
+
+def _concerned(context: bpy.types.Context) -> bool:
+    """Whether this editor is to show strips: of a chosen character, or of one that has been worked with."""
     space: Any = context.space_data
     if space is None or space.type != "DOPESHEET_EDITOR" or space.mode not in ("TIMELINE", "DOPESHEET", "ACTION"):
         return False
+    scene: Any = context.scene
     character, manager = cast.active(context), context.window_manager
     if character is None or not manager.understudy.show_strips:
         return False
     settings = character.understudy
-    return bool(context.scene.understudy.character == character or settings.directions or settings.takes
-                or settings.sound_source != "NONE")
+    return bool(scene.understudy.character == character or settings.directions or settings.takes or settings.sound_source != "NONE")
+
+
+def _high_enough(context: bpy.types.Context) -> bool:
+    """Blender's own layout has a Timeline so low that no lane would be whole."""
+    return bool(context.region.height >= LOWEST_PIXELS * context.preferences.system.ui_scale)
 
 
 def _draw() -> None:
     """Called by Blender for every redraw of the editor."""
     context = bpy.context
-    if not visible(context):
+    if not _concerned(context):
         return
     from . import overlay_paint
 
     character = cast.active(context)
-    overlay_paint.paint(context, character, board_of(context, character), session.job_of(character))
+    if _high_enough(context):
+        overlay_paint.paint(context, character, board_of(context, character), session.job_of(character))
+    else:
+        overlay_paint.hint(context)
 
 
 def add_handler() -> None:

@@ -80,7 +80,8 @@ class UNDERSTUDY_OT_strip_drag(OverStrips, bpy.types.Operator):
                 return {"PASS_THROUGH"}
             select_only(settings, None)
             context.area.tag_redraw()
-            return {"FINISHED", "PASS_THROUGH"}
+            # the editor would make another step of undo of the same click
+            return {"FINISHED"}
         item = item_of(settings, hit.uuid)
         if self.extend:
             item.selected = not item.selected

@@ -13,7 +13,7 @@ from .core.board import LANES, Board, Strip, lane_gaps
 from .core.desk import Job
 from .core.line_edit import LineEdit
 
-__all__ = ["paint"]
+__all__ = ["hint", "paint"]
 
 PAD = 4
 HATCH_STEP = 9
@@ -105,9 +105,8 @@ def _speech(brush: _Brush, context: bpy.types.Context, character: Any, board: Bo
     points = []
     for heard in sound_energy.heard_by(context, character):
         for x in range(int(max(board.to_x(heard.first), 0)), int(min(board.to_x(heard.last), width)), 2):
-            n = int((board.to_frame(x) - heard.origin) / rate * sound_energy.RATE)
-            if 0 <= n < len(heard.energy):
-                points += [(x, board.base), (x, board.base + float(heard.energy[n]) * (board.top - board.base))]
+            energy = heard.at(board.to_frame(x), rate)
+            points += [(x, board.base), (x, board.base + energy * (board.top - board.base))]
     brush.lines(points, (0.6, 0.8, 0.6, 0.22))
 
 
@@ -165,6 +164,21 @@ def paint(context: bpy.types.Context, character: Any, board: Board, job: Job | N
         brush.boxes([box], (1.0, 1.0, 1.0, 0.08))
         brush.lines(_outline(box), (1.0, 1.0, 1.0, 0.8))
     gpu.state.blend_set("NONE")
+
+
+def hint(context: bpy.types.Context) -> None:
+    """In an editor that is too low for lanes: how to see them."""
+    scale = context.preferences.system.ui_scale
+    words = bpy.app.translations.pgettext_iface("Directions: drag this editor's upper edge up")
+    size = overlay.TEXT_PIXELS * scale
+    blf.size(0, size)
+    left, bottom = (context.region.width - blf.dimensions(0, words)[0]) / 2, 3 * scale
+    gpu.state.blend_set("ALPHA")
+    _Brush().boxes([(left - 2 * PAD, bottom, context.region.width - left + 2 * PAD, bottom + size + 5 * scale)], (0.0, 0.0, 0.0, 0.6))
+    gpu.state.blend_set("NONE")
+    blf.color(0, 1.0, 1.0, 1.0, 0.9)
+    blf.position(0, left, bottom + 4 * scale, 0)
+    blf.draw(0, words)
 
 
 def _padlocks(brush: _Brush, character: Any, board: Board, scale: float) -> None:

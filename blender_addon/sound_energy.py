@@ -1,16 +1,18 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """How loud the speech is over time, for the background of the strips; read once per file, on a thread."""
 
-import wave
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import bpy
 import numpy as np
 
-from . import cast, compat, speech
+from . import cast, compat, sequence, speech
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future, ThreadPoolExecutor
 
 __all__ = ["RATE", "Heard", "forget", "heard_by", "of_file"]
 
@@ -21,20 +23,32 @@ _BLOCK_SECONDS = 10.0
 _REDRAW_SECONDS = 0.3
 
 _kept: "dict[tuple[str, float], Future[np.ndarray | None]]" = {}
-_pool: ThreadPoolExecutor | None = None
+_pool: "ThreadPoolExecutor | None" = None
 
 
 @dataclass(frozen=True)
 class Heard:
-    """A sound on the scene's frames: its first sample at ``origin``, heard from ``first`` to ``last``.
+    """A sound on the scene's frames: its content is taken from ``origin`` on, and it is heard from ``first`` to ``last``.
 
     :ivar energy: (N,) in [0, 1], :data:`RATE` values a second.
+    :ivar speed: how many times faster than recorded it plays; :ivar skipped: seconds of it that come before ``origin``.
+    :ivar volume: how loud it is at a frame, 1 being as recorded.
     """
 
     origin: float
     first: float
     last: float
     energy: np.ndarray
+    speed: float = 1.0
+    skipped: float = 0.0
+    volume: Callable[[float], float] | None = None
+
+    def at(self, frame: float, fps: float) -> float:
+        """Energy in [0, 1] at a frame, as it is mixed down."""
+        n = int(((frame - self.origin) * self.speed / fps + self.skipped) * RATE)
+        if not (self.first <= frame < self.last and 0 <= n < len(self.energy)):
+            return 0.0
+        return min(float(self.energy[n]) * (self.volume(frame) if self.volume is not None else 1.0), 1.0)
 
 
 def heard_by(context: bpy.types.Context, character: Any) -> list[Heard]:
@@ -47,10 +61,14 @@ def heard_by(context: bpy.types.Context, character: Any) -> list[Heard]:
             origin = speech.origin(context, character)
             found.append(Heard(origin, origin, origin + len(energy) / RATE * rate, energy))
     elif settings.sound_source == "SEQUENCER":
+        scene = compat.sequencer_scene(context)
         for strip in speech.heard(context, character):
             energy = _read(Path(bpy.path.abspath(strip.sound.filepath))) if strip.sound is not None else None
             if energy is not None:
-                found.append(Heard(compat.strip_start(strip), *compat.strip_range(strip), energy))
+                course = sequence.played(strip, len(energy) / RATE * rate)
+                found.append(Heard(
+                    course.frame, *compat.strip_range(strip), energy, course.speed,
+                    course.content / rate + sequence.skipped(strip, rate), sequence.volume(scene, strip)))
     return found
 
 
@@ -61,6 +79,8 @@ def _read(path: Path) -> np.ndarray | None:
     except OSError:
         return None
     if key not in _kept:
+        from concurrent.futures import ThreadPoolExecutor
+
         _pool = _pool or ThreadPoolExecutor(1, "understudy-sound")
         _kept[key] = _pool.submit(of_file, path)
         if not bpy.app.background and not bpy.app.timers.is_registered(_redraw_when_read):
@@ -83,6 +103,8 @@ def of_file(path: Path) -> np.ndarray | None:
 
     Blender's own reader is used where its module is there; without it, WAV files are read all the same.
     """
+    import wave
+
     try:
         energy = _by_blender(path) if compat.sound_module() is not None else _of_wav(path)
     except (OSError, EOFError, ValueError, wave.Error):
@@ -113,6 +135,8 @@ def _by_blender(path: Path) -> np.ndarray | None:
 
 
 def _of_wav(path: Path) -> np.ndarray | None:
+    import wave
+
     with wave.open(str(path), "rb") as file:
         rate, width = file.getframerate(), file.getsampwidth()
         if width != 2 or not 0 < file.getnframes() / rate <= LONGEST_SECONDS:

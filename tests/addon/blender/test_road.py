@@ -205,6 +205,79 @@ def test_speech_from_the_sequencer_is_what_is_heard(addon: Any, bridge: Any, tmp
     assert (scene.frame_start, scene.frame_end, muted.mute) == (1, 12, True)
 
 
+def _swelling(path: Path, seconds: float, rate: int = 16000) -> Path:
+    """A tone that grows louder all the time, so that loudness tells the time in the file."""
+    t = np.arange(int(seconds * rate)) / rate
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(rate)
+        file.writeframes((12000 * np.sin(t * 2000) * t / seconds).astype("<i2").tobytes())
+    return path
+
+
+def _twice_as_fast(scene: Any, strip: Any) -> None:
+    """As an artist does it; scripts cannot set the speed otherwise."""
+    window = bpy.context.window
+    if window is None:
+        pytest.skip("this Blender has no window, which the sequencer's operators ask for")
+    if hasattr(bpy.context.workspace, "sequencer_scene"):
+        bpy.context.workspace.sequencer_scene = scene
+    scene.sequence_editor.active_strip = strip
+    strip.select = True
+    area = window.screen.areas[0]
+    before, area.type = area.type, "SEQUENCE_EDITOR"
+    with bpy.context.temp_override(window=window, area=area, region=next(r for r in area.regions if r.type == "WINDOW")):
+        bpy.ops.sequencer.retiming_segment_speed_set(speed=200.0)
+    area.type = before
+
+
+@pytest.mark.parametrize("change", ["trim", "speed", "volume", "offset", "cut"])
+def test_the_mixdown_and_the_drawn_energy_follow_the_strip(addon: Any, bridge: Any, tmp_path: Path, change: str) -> None:
+    pytest.importorskip("aud")
+    from blender_addon import compat, sound_energy
+
+    character = open_character("mixamo_arkit")
+    scene = bpy.context.scene
+    strips = compat.strips(scene, create=True)
+    strip = strips.new_sound("a", str(_swelling(tmp_path / "a.wav", 4.0)), 1, 16)
+    silent = strips.new_sound("b", str(write_wav(tmp_path / "b.wav", 6.0)), 3, 16)
+    scene.sequence_editor.channels[silent.channel].mute = True
+    strip.frame_offset_start = 30
+    if change == "speed":
+        _twice_as_fast(scene, strip)
+        assert strip.frame_final_duration < 60
+    elif change == "volume":
+        scene.audio_volume = 0.8
+        for frame, value in ((46, 0.1), (136, 0.9)):
+            strip.volume = value
+            strip.keyframe_insert("volume", frame=frame)
+    elif change == "offset":
+        if not hasattr(strip, "sound_offset"):
+            pytest.skip("this Blender's sounds have no offset")
+        strip.sound_offset = -0.4
+    elif change == "cut":
+        strip.animation_offset_start = 20
+    scene.frame_start, scene.frame_end = 1, 200
+    character.understudy.sound_source = "SEQUENCER"
+    perform()
+    (tmp_path / "got.wav").write_bytes(bytes(bridge.requests[0].audio))
+    with wave.open(str(tmp_path / "got.wav")) as file:
+        rate = file.getframerate()
+        samples = np.frombuffer(file.readframes(file.getnframes()), "<i2").reshape(-1, file.getnchannels())[:, 0].astype(float)
+    first, last = (int(frame) for frame in compat.strip_range(strip))
+    # the muted channel is neither heard nor waited for
+    assert len(samples) / rate == pytest.approx((last - 1) / 30, abs=0.1)
+    block = rate // 30
+    mixed = np.sqrt(np.mean(samples[: len(samples) // block * block].reshape(-1, block) ** 2, axis=1))
+    heard, = sound_energy.heard_by(bpy.context, character)
+    drawn = np.array([heard.at(1 + n + 0.5, 30.0) for n in range(len(mixed))])
+    assert mixed[:first - 2].max() < 30 and not drawn[:first - 2].any() and drawn.max() > 0.2
+    # Blender lays a mono sound into two channels with half of its power in each
+    away = np.abs(mixed / (12000 / 2) - drawn)
+    assert away[first + 1:last - 4].max() < 0.05, np.round(away, 3)
+
+
 def test_export_and_import(addon: Any, bridge: Any, tmp_path: Path) -> None:
     from blender_addon.shared.motion import Motion
     from blender_addon.shared.skeleton import JOINT_INDEX, JOINT_NAMES
