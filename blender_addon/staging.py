@@ -27,9 +27,12 @@ __all__ = ["Performed", "Setup", "Tolerance", "apply_motion", "apply_steps", "ge
 
 _log = logging.getLogger("understudy.staging")
 
-LEG_SLOTS = ("root", "pelvis", "left_hip", "right_hip", "left_knee", "right_knee", "left_ankle", "right_ankle")
-LEG_SHARE = 0.2
-"""Of the allowed error, for what carries the feet."""
+SHARES = {
+    **dict.fromkeys(("root", "pelvis"), 0.2), **dict.fromkeys(("spine", "neck"), 0.15), "head": 0.6,
+    **{f"{side}_{part}": share for side in ("left", "right")
+       for part, share in (("hip", 0.2), ("knee", 0.2), ("ankle", 0.2), ("collar", 0.15), ("shoulder", 0.3), ("elbow", 0.3), ("wrist", 0.6))},
+}
+"""Of the allowed error, by slot: errors add up along a chain, and what is meant to hold is where hands, feet and head are in the scene."""
 
 
 @dataclass(frozen=True)
@@ -128,13 +131,12 @@ class Tolerance:
 
     def limit(self, mapping: Mapping, scale: float) -> Callable[[Channel], float]:
         """The error allowed on each property, in its own units."""
-        # an angle at the hip is a way at the foot, and a foot that stands must not swim
-        legs = {bone for slot in LEG_SLOTS for bone in mapping.bones(slot)}
+        shares = {bone: share for slot, share in SHARES.items() for bone in mapping.bones(slot)}
 
         def of_channel(channel: Channel) -> float:
             if channel.data_path.startswith("key_blocks"):
                 return self.face
-            share = LEG_SHARE if channel.group in legs else 1.0
+            share = shares.get(channel.group, 1.0)
             kind = channel.data_path.rpartition(".")[2]
             if kind == "location":
                 return self.distance * scale * share

@@ -111,9 +111,11 @@ def show(armature: bpy.types.Object, result: RetargetResult, frame: int) -> dict
 
 
 def measure(
-    armature: bpy.types.Object, wild: Motion, walk: Motion, *, heading: float = 0.0, read: MappingType[str, str] | None = None,
+    armature: bpy.types.Object, wild: Motion, walk: Motion, *, heading: float = 0.0, every: int = 1,
+    read: MappingType[str, str] | None = None,
 ) -> Figures:
     """:param wild: all joints turn freely; :param walk: feet stand. :param heading: of the object, radians.
+    :param every: look at each so-manieth frame of the walk.
     :param read: slot -> bone to look at, where that is not the mapped one (controls that move deforming bones).
     """
     rest, mapping = read_rig(armature), detect_rig(armature)
@@ -136,9 +138,9 @@ def measure(
 
     result = retarget(walk, rest, mapping)
     assert result.contacts is not None
-    feet = {slot: np.zeros((len(walk), 3)) for slot in CONTACT_NAMES if slot in seen}
+    feet = {slot: np.full((len(walk), 3), np.nan) for slot in CONTACT_NAMES if slot in seen}
     world = np.array(armature.matrix_world)[:3, :3]
-    for frame in np.random.default_rng(2).permutation(len(walk)):
+    for frame in np.random.default_rng(2).permutation(np.arange(0, len(walk), every)):
         bones = show(armature, result, int(frame))
         compare(walk, int(frame), bones, figures.planted, legs=False)
         for slot, places in feet.items():
@@ -146,8 +148,10 @@ def measure(
     for column, slot in enumerate(CONTACT_NAMES):
         for start, stop in runs(result.contacts[:, column]) if slot in feet else ():
             span = feet[slot][start:stop]
-            figures.feet = max(figures.feet, 1000 * float(np.linalg.norm(span - span[:1], axis=1).max()))
-            figures.stands += stop - start
+            span = span[np.isfinite(span[:, 0])]
+            if len(span):
+                figures.feet = max(figures.feet, 1000 * float(np.linalg.norm(span[:, None] - span[None], axis=2).max()))
+                figures.stands += len(span)
     return figures
 
 
@@ -156,7 +160,8 @@ def _obey(armature: bpy.types.Object, result: RetargetResult) -> None:
     for path, value in result.properties.items():
         _, bone, _, name, _ = path.split('"')
         owner = armature.pose.bones[bone]
-        owner[name] = type(owner[name])(value)
+        if name in owner.keys():
+            owner[name] = type(owner[name])(value)
 
 
 def _agree(figures: Figures, armature: bpy.types.Object, solved: np.ndarray, names: tuple[str, ...], bones: dict[str, np.ndarray], *,
