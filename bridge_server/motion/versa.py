@@ -14,10 +14,12 @@ import torch
 
 from bridge_server.audio.activity import speech_activity
 from bridge_server.audio.encoder import load_audio_encoder
+from bridge_server.audio.heard import Heard
 from bridge_server.audio.sound import Audio
 from bridge_server.face import FacePerformance, generated
 from bridge_server.face.breathing import at_rest, breathe
-from bridge_server.face.jobs import face_of, put_on
+from bridge_server.face.jobs import begin_face, put_on
+from bridge_server.face.routes import Begun
 from bridge_server.text.encoder import load_text_encoder
 from shared import rotations as rot
 from shared import timeline
@@ -32,35 +34,37 @@ from . import features
 from .assembly import Assembler, FineLayer
 from .attributes import stay_in_place
 from .audio_branch import AUDIO_RATE
+from .decoding import Networks
+from .draws import Draw, View
 from .editing import alike, extended, held_ends, insert, known_tokens, misfit, snap_locks
 from .generator import Chunk, Description, Report
 from .learned_face import speak
 from .layering import away_from, ease_window
-from .rhythm import Rhythm, syllable_onsets
-from .sampler import SampleOptions, Size, Speech, sample
-from .scheduling import FINE_PARTS, NEVER, TOKEN_SECONDS, Plan, plan
+from .outlook import ROWS, Outlook
+from .sampler import SampleOptions, Size, draw_together
+from .scheduling import FINE_PARTS, TOKEN_SECONDS, Planner, plan
 from .tokenizer import DOWN_RATE
 from .weights import SHIPPED, find_set, load_networks
 
 __all__ = ["VersaGenerator"]
 
 _FPS: Final = 30.0
-_ROWS: Final = 8
 _SLOWEST: Final = 0.25
 _TRIES: Final = 4
 _NEXT_TRY: Final = 7919
 """Ways drawn between two poses, and what their seeds differ by."""
-_EASE: Final = 15
-"""Frames over which keeping time with the speech sets in."""
+_BESIDE: Final = 8
+"""Windows' worth of strips for arms and head that are drawn at once."""
 _SET_IN: Final = 0.4
 """Seconds over which nods and breath set in beside frames that stay."""
 _SIZES: Final = (Size(), Size(together=False), Size(36, 12, False), Size(24, 8, False))
 """What is worked on at once: at first, and after each time that memory ran out."""
 _FRAME_BYTES: Final = 24_000
+_MORE_FRAME_BYTES: Final = 8_000
 _BASE_BYTES: Final = 160 << 20
 _HEARING_BYTES: Final = 1 << 30
-"""Memory of a frame with all its copies, of what does not depend on length, and of five seconds in a wav2vec 2.0 model: measured on the
-CPU (tests/motion/test_bad_weights.py holds the estimate against what is used)."""
+"""Memory of a frame with all its copies, of learnt hands and face in it, of what does not depend on length, and of five seconds in a wav2vec
+2.0 model: measured on the CPU (tests/motion/test_bad_weights.py holds the estimate against what is used)."""
 _STAGES: Final = {"face": 0.08, "parts": 0.15, "body": 1.0}
 """The fraction of the job that is done when each stage ends."""
 
@@ -102,17 +106,17 @@ def _length(request: MotionRequest, audio: Audio | None) -> float:
     return seconds
 
 
-def _rhythm(rows: np.ndarray | None, made: Plan, frames: int) -> Rhythm | None:
-    """What the strokes keep time with, or None where nobody speaks undirected."""
-    if rows is None or not made.spoken.any():
-        return None
-    ease = np.hanning(_EASE + 2)
-
-    def eased(tokens: np.ndarray) -> np.ndarray:
-        return np.convolve(np.repeat(tokens, DOWN_RATE)[:frames].astype(float), ease / ease.sum(), "same")
-
-    undirected = np.all(made.conditions.since[0].numpy() == NEVER, 1)
-    return Rhythm(*syllable_onsets(rows, AUDIO_RATE, 0.5 / AUDIO_RATE), eased(made.spoken), eased(undirected))
+def _side_by_side(draws: list[Draw], tokens: int) -> list[list[int]]:
+    """Which draws go together: those of like length, up to so many tokens in all, or one."""
+    found: list[list[int]] = []
+    room = 0
+    for n in sorted(range(len(draws)), key=lambda k: draws[k].total):
+        room -= draws[n].total
+        if room < 0 or not found:
+            found.append([])
+            room = tokens - draws[n].total
+        found[-1].append(n)
+    return found
 
 
 class VersaGenerator:
@@ -166,7 +170,8 @@ class VersaGenerator:
         window = layer + size.window * c.groups * c.codes * (4 + SampleOptions.steps) + c.layers * size.window * c.width * 4
         rows = seconds * AUDIO_RATE * self.hearing.width * 3
         hearing = 0 if self.hearing.name == "mel" else _HEARING_BYTES
-        frames = seconds * _FRAME_BYTES * _FPS + _BASE_BYTES if self.device == "cpu" else 0.0  # frames stay in the machine's memory
+        frame = _FRAME_BYTES + (_MORE_FRAME_BYTES if c.groups > 2 else 0)
+        frames = seconds * frame * _FPS + _BASE_BYTES if self.device == "cpu" else 0.0  # frames stay in the machine's memory
         return int(4 * (window + rows) + hearing + frames)
 
     def speak(self, audio: Audio, times: np.ndarray, seed: int, strength: float) -> tuple[np.ndarray, np.ndarray]:
@@ -188,6 +193,7 @@ class VersaGenerator:
             return self._edit(request, request.edit, audio, report)
         seconds = _length(request, audio)
         directions = timeline.check(request.directions, seconds)
+        # the face is made as far as the body is, so that the first frames wait for the first stretch of it alone
         face = self._face(request, audio, seconds, report)
         # where the eyes look is smoothed from the start on, so then every stretch is finished with all that is before it
         whole = request.face and request.face_settings.gaze is not None
@@ -195,15 +201,17 @@ class VersaGenerator:
 
         def ready(first: int, part: Motion) -> None:
             nonlocal former
+            made = None if face is None else face.upto(len(part) + (0 if whole else first))
             if chunk is None:
                 return
-            shown = self._finish(part, request, directions, face, 0 if whole else first, former)
+            shown = self._finish(part, request, directions, made, 0 if whole else first, former)
             shown.metadata.pop("words", None)  # all of them with the result, not with every stretch
             former = shown.slice(first, len(shown)) if whole else shown
             chunk(first, former)
 
-        made = self._body(request, directions, seconds, audio, report, ready=None if chunk is None else ready, whole=whole)
-        return self._finish(made, request, directions, face)
+        whole = whole and chunk is not None
+        body = self._body(request, directions, seconds, audio, report, ready=ready, whole=whole)
+        return self._finish(body, request, directions, None if face is None else face.upto(len(body)))
 
     def _body(self, request: MotionRequest, directions: list[Direction], seconds: float, audio: Audio | None, report: Report,
               base: _Held | None = None, ready: Callable[[int, Motion], None] | None = None, whole: bool = False) -> Motion:
@@ -221,19 +229,16 @@ class VersaGenerator:
         count = max(1, round(seconds * request.fps))
         performed = [replace(d, start=d.start * tempo, end=d.end * tempo) for d in directions]
         report("directions", _STAGES["face"])
-        rows, given = self._listen(audio, tokens, tempo)
         groups = tuple(self.networks.tokenizer.group_names)
-        made = plan(performed, tokens, self.encoder, speech=given, groups=groups)
-        if base is not None and base.undirected:
-            # on a way between poses that no direction covers, the poses alone say what it is
-            made.strength[np.all(made.conditions.since[0].numpy() == NEVER, 1) & ~made.spoken] = 0.0
+        outlook = Outlook(Planner(performed, tokens, self.encoder, groups),
+                          None if audio is None else Heard(self.hearing, audio, tokens, ROWS, AUDIO_RATE * tempo),
+                          tokens, frames, request.keep_time, base is not None and base.undirected)
         options = SampleOptions(request.text_guidance, request.audio_guidance, request.temperature, seed=request.seed,
                                 size=_SIZES[self._smaller])
         layers = self._fine_layers(performed, options, frames, report)
         net = self.networks
         assembler = Assembler(net.tokenizer, rate, frames, directions, layers, request.seed, request.amplitude, request.energy,
-                              _rhythm(rows, made, frames) if request.keep_time else None,
-                              request.face_settings.mouth if given is not None and self._speaks_itself(request) else None)
+                              outlook.rhythm, request.face_settings.mouth if outlook.speaks and self._speaks_itself(request) else None)
 
         def tick(fraction: float) -> None:
             report("body", _STAGES["parts"] + fraction * (_STAGES["body"] - _STAGES["parts"]))
@@ -242,6 +247,7 @@ class VersaGenerator:
 
         def window_done(drawn: torch.Tensor) -> None:
             nonlocal sent
+            outlook.listen(len(drawn))
             done = assembler.add(drawn, len(drawn) == tokens)
             if ready is not None and done < frames:
                 # a frame between two others is certain when both are
@@ -251,14 +257,9 @@ class VersaGenerator:
                     ready(sent, part)
                     sent = end
 
-        sample(
-            net.text, net.audio if given is not None else None, net.residual, net.tokenizer, made.conditions, made.strength,
-            made.seeds, options, tick=tick,
-            known=None if base is None else known_tokens(net.tokenizer, *base.stretched(tempo, tokens)),
-            speech=None if rows is None or given is None else Speech(
-                torch.from_numpy(rows)[None], torch.from_numpy(given), made.speech, torch.from_numpy(made.spoken)),
-            window_done=window_done,
-        )
+        known = None if base is None else known_tokens(net.tokenizer, *base.stretched(tempo, tokens))
+        draw_together(Networks(net.text, net.audio, net.residual, net.tokenizer),
+                      [Draw(tokens, len(groups), outlook.look, request.seed, known, tick, window_done)], options)
         return assembler.motion(0, frames).resample(request.fps, count)
 
     def _edit(self, request: MotionRequest, edit: Edit, audio: Audio | None, report: Report) -> Motion:
@@ -302,7 +303,8 @@ class VersaGenerator:
         # what stays has its nods and its breath already, and those of the new frames set in beside it
         ease = _SET_IN * request.fps
         shares = away_from(stays_or_locked, ease), away_from(trunk_stays, ease)
-        motion = self._finish(motion, request, directions, self._face(request, audio, length / request.fps, report), shares=shares)
+        face = self._face(request, audio, length / request.fps, report)
+        motion = self._finish(motion, request, directions, None if face is None else face.upto(length), shares=shares)
         for name, curve in face_before.items():
             motion.face[name] = np.where(stays, curve, motion.face.get(name, curve))
         stays[locked] = True
@@ -313,8 +315,8 @@ class VersaGenerator:
             motion.metadata["warnings"] = [*motion.metadata.get("warnings", []), *warnings]
         return motion
 
-    def _face(self, request: MotionRequest, audio: Audio | None, seconds: float, report: Report) -> FacePerformance | None:
-        """The face over the whole performance, or None where it is not wanted."""
+    def _face(self, request: MotionRequest, audio: Audio | None, seconds: float, report: Report) -> Begun | None:
+        """The face over the whole performance, to be made little by little, or None where it is not wanted."""
         report("face", 0.0)
         if not request.face:
             return None
@@ -323,7 +325,7 @@ class VersaGenerator:
         if self._speaks_itself(request):
             # what the tokens do not say is the rules', until _finish has the tokens
             settings = replace(settings, route="")
-        return face_of(audio, times, request.seed, request.transcript, request.directions, settings)
+        return begin_face(audio, times, request.seed, request.transcript, request.directions, settings)
 
     def _finish(self, body: Motion, request: MotionRequest, directions: list[Direction], face: FacePerformance | None,
                 first: int = 0, former: Motion | None = None, shares: tuple[np.ndarray, np.ndarray] | None = None) -> Motion:
@@ -371,24 +373,36 @@ class VersaGenerator:
             return None, None
         # row k of a token's eight lies in the middle of its eighth
         rate = AUDIO_RATE * tempo
-        rows = self.hearing.features(audio.samples, audio.rate, tokens * _ROWS, rate, 0.5 / rate)
-        given = speech_activity(rows, _ROWS)
+        rows = self.hearing.features(audio.samples, audio.rate, tokens * ROWS, rate, 0.5 / rate)
+        given = speech_activity(rows, ROWS)
         return (rows, given) if given.any() else (None, None)
 
     def _fine_layers(self, directions: list[Direction], options: SampleOptions, frames: int, report: Report) -> list[FineLayer]:
-        """Strips for an arm or the head, each performed in a short pass of its own."""
+        """Strips for an arm or the head, each performed by itself."""
         fine = [d for d in directions if d.part in FINE_PARTS]
-        net, layers = self.networks, []
+        net, layers, draws = self.networks, [], []
+        groups = tuple(net.tokenizer.group_names)
+        done = np.zeros(len(fine))
         for n, d in enumerate(fine):
             def tick(fraction: float, n: int = n) -> None:
-                report("parts", _STAGES["face"] + (n + fraction) / len(fine) * (_STAGES["parts"] - _STAGES["face"]))
+                done[n] = fraction
+                report("parts", _STAGES["face"] + float(done.mean()) * (_STAGES["parts"] - _STAGES["face"]))
 
             count = math.ceil((d.end - d.start) / TOKEN_SECONDS) + 1
             alone = Direction(0.0, count * TOKEN_SECONDS, d.text, "full", d.strength, d.seed)
-            made = plan([alone], count, self.encoder, speech=None, groups=tuple(net.tokenizer.group_names))
-            drawn = sample(net.text, None, net.residual, net.tokenizer, made.conditions, made.strength, made.seeds,
-                           replace(options, seed=options.seed + 1 + n), tick=tick)
-            parts = net.tokenizer.decode_features(drawn)
+            made = plan([alone], count, self.encoder, speech=None, groups=groups)
+
+            def look(first: int, stop: int, made: Plan = made) -> View:
+                return View(made.conditions.slice(first, stop), made.strength[first:stop], made.seeds[first:stop], None)
+
+            draws.append(Draw(count, len(groups), look, options.seed + 1 + n, tick=tick))
+        # side by side: hundreds of short strips, one pass each, would take longer than a long take
+        drawn: dict[int, torch.Tensor] = {}
+        for few in _side_by_side(draws, 1 if self._smaller else _BESIDE * options.size.window):
+            alike = draw_together(Networks(net.text, None, net.residual, net.tokenizer), [draws[n] for n in few], options)
+            drawn.update(zip(few, alike, strict=True))
+        for n, d in enumerate(fine):
+            parts = net.tokenizer.decode_features(drawn[n])
             over = features.decode(parts)[0]
             hands = features.decode_hands(parts.parts["hands"]) if "hands" in parts.parts else None
             first = round(d.start * _FPS)
