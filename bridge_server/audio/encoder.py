@@ -17,9 +17,9 @@ import numpy as np
 from bridge_server.pretrained import ENCODERS_VARIABLE, find_local, weights_hash
 from shared.errors import UnderstudyError
 
-from .features import WIDTH, mel_features
+from .features import WIDTH, MelRows, mel_features
 
-__all__ = ["HUB", "NAMES", "AudioEncoder", "Mel", "Wav2Vec2", "load_audio_encoder"]
+__all__ = ["HUB", "NAMES", "AudioEncoder", "Mel", "Rows", "Wav2Vec2", "load_audio_encoder"]
 
 NAMES: Final = ("mel", "wav2vec2")
 HUB: Final = "facebook/wav2vec2-base-960h"
@@ -32,6 +32,15 @@ _QUIET: Final = 1.0
 _SMALLEST: Final = 5.0
 
 
+class Rows(Protocol):
+    """Features of a recording. :ivar sample: rows (N, width or 42) of runs from everywhere in it; of all of it where it is short."""
+
+    sample: list[np.ndarray]
+
+    def rows(self, start: int, stop: int) -> np.ndarray:
+        """(stop - start, width) float32; stretches are best asked for from the start to the end."""
+
+
 class AudioEncoder(Protocol):
     """Samples to rows of features. :ivar width: numbers a row."""
 
@@ -40,6 +49,9 @@ class AudioEncoder(Protocol):
 
     def features(self, samples: np.ndarray, sample_rate: int, rows: int, rate: float = 60.0, first: float = 0.0) -> np.ndarray:
         """(rows, width) float32 of mono samples (N,); row ``k`` at second ``first + k / rate``; past the end is silence."""
+
+    def open(self, samples: np.ndarray, sample_rate: int, rows: int, rate: float = 60.0, first: float = 0.0) -> Rows:
+        """The same rows, each stretch of them when it is asked for."""
 
     def card(self) -> dict[str, Any]:
         """What a weights set notes, and what :func:`load_audio_encoder` takes back."""
@@ -57,6 +69,10 @@ class Mel:
     def features(self, samples: np.ndarray, sample_rate: int, rows: int, rate: float = 60.0, first: float = 0.0) -> np.ndarray:
         """See :func:`.features.mel_features`."""
         return mel_features(samples, sample_rate, rows, rate, first)
+
+    def open(self, samples: np.ndarray, sample_rate: int, rows: int, rate: float = 60.0, first: float = 0.0) -> Rows:
+        """See :class:`AudioEncoder`."""
+        return MelRows(samples, sample_rate, rows, rate, first)
 
     def card(self) -> dict[str, Any]:
         """See :class:`AudioEncoder`."""
@@ -89,47 +105,48 @@ class Wav2Vec2:
         self._weights = _layer_weights(layer, config.num_hidden_layers + 1)
         self.width = int(config.hidden_size) + 2
         self.rate = int(self.extractor.sampling_rate)
-        self._hop = math.prod(config.conv_stride)
+        self.hop = math.prod(config.conv_stride)
         field = 1
         for kernel, stride in zip(reversed(config.conv_kernel), reversed(config.conv_stride), strict=True):
             field = (field - 1) * stride + kernel
         # the middle of the samples that a row was computed from
-        self._centre = (field - 1) / 2
+        self.centre = (field - 1) / 2
         self.stretch = _STRETCH
 
     def features(self, samples: np.ndarray, sample_rate: int, rows: int, rate: float = 60.0, first: float = 0.0) -> np.ndarray:
         """See :class:`AudioEncoder`."""
-        loudness = mel_features(samples, sample_rate, rows, rate, first)[:, -2:]
-        at = (np.arange(rows) / rate + first) * self.rate
-        times, hidden = self._hidden(_resampled(samples, sample_rate, self.rate))
-        low = np.clip(np.searchsorted(times, at) - 1, 0, len(times) - 2) if len(times) > 1 else np.zeros(rows, int)
-        high = np.minimum(low + 1, len(times) - 1)
-        weight = np.clip((at - times[low]) / max(self._hop, 1), 0, 1).astype(np.float32)[:, None]
-        return np.concatenate(((1 - weight) * hidden[low] + weight * hidden[high], loudness), 1).astype(np.float32)
+        return self.open(samples, sample_rate, rows, rate, first).rows(0, rows)
 
-    def _hidden(self, samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Times in samples (N,) and hidden states (N, width - 2) of samples at the model's rate."""
-        import torch
+    def open(self, samples: np.ndarray, sample_rate: int, rows: int, rate: float = 60.0, first: float = 0.0) -> Rows:
+        """See :class:`AudioEncoder`."""
+        return _Wav2Vec2Rows(self, samples, sample_rate, rows, rate, first)
 
-        quiet = np.zeros(round(_QUIET * self.rate), np.float32)
-        samples = np.concatenate((samples.astype(np.float32), quiet))
+    def prepared(self, samples: np.ndarray, sample_rate: int) -> np.ndarray:
+        """Samples (N,) as the model takes them, with a little silence at the end."""
+        samples = _resampled(samples, sample_rate, self.rate)
+        samples = np.concatenate((samples.astype(np.float32), np.zeros(round(_QUIET * self.rate), np.float32)))
         if self.extractor.do_normalize:
             # over the whole recording, so that a stretch does not sound otherwise than its neighbours
             samples = (samples - samples.mean()) / np.sqrt(samples.var() + 1e-7)
-        length = max(1, round(self.stretch * self.rate / self._hop)) * self._hop
-        margin = round(_MARGIN * self.rate / self._hop) * self._hop
-        times: list[np.ndarray] = []
-        states: list[np.ndarray] = []
-        for start in range(0, len(samples), length):
-            begin = max(0, start - margin)
-            piece = torch.from_numpy(samples[begin:start + length + margin])[None].to(self.device)
-            with torch.inference_mode():
-                out = self._mixed(self.model(piece, output_hidden_states=True).hidden_states)[0].float().cpu().numpy()
-            row = begin // self._hop + np.arange(len(out))
-            mine = (row >= start // self._hop) & (row < (start + length) // self._hop)
-            times.append(row[mine] * self._hop + self._centre)
-            states.append(out[mine])
-        return np.concatenate(times), np.concatenate(states)
+        return samples
+
+    @property
+    def length(self) -> int:
+        """Samples that are heard at once."""
+        return max(1, round(self.stretch * self.rate / self.hop)) * self.hop
+
+    def hidden(self, samples: np.ndarray, start: int, length: int) -> tuple[np.ndarray, np.ndarray]:
+        """Times in samples (M,) and hidden states (M, width - 2) of ``length`` prepared samples from ``start`` on."""
+        import torch
+
+        margin = round(_MARGIN * self.rate / self.hop) * self.hop
+        begin = max(0, start - margin)
+        piece = torch.from_numpy(samples[begin:start + length + margin])[None].to(self.device)
+        with torch.inference_mode():
+            out = self._mixed(self.model(piece, output_hidden_states=True).hidden_states)[0].float().cpu().numpy()
+        row = begin // self.hop + np.arange(len(out))
+        mine = (row >= start // self.hop) & (row < (start + length) // self.hop)
+        return row[mine] * self.hop + self.centre, out[mine]
 
     def _mixed(self, layers: Any) -> Any:
         from torch.nn.functional import layer_norm
@@ -150,6 +167,37 @@ class Wav2Vec2:
             return False
         self.stretch /= 2
         return True
+
+
+class _Wav2Vec2Rows:
+    """See :class:`Rows`. The last stretches heard are kept, since what is asked for overlaps."""
+
+    def __init__(self, encoder: Wav2Vec2, samples: np.ndarray, sample_rate: int, rows: int, rate: float, first: float) -> None:
+        self._encoder, self._rate, self._first = encoder, rate, first
+        self._loudness = MelRows(samples, sample_rate, rows, rate, first)
+        self.sample = self._loudness.sample
+        self._samples = encoder.prepared(samples, sample_rate)
+        # as it is now: what was heard already must go on with what is heard later
+        self._length = encoder.length
+        self._heard: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+
+    def rows(self, start: int, stop: int) -> np.ndarray:
+        """See :class:`Rows`."""
+        e, count = self._encoder, stop - start
+        at = (np.arange(start, stop) / self._rate + self._first) * e.rate
+        ends = np.floor((at[[0, -1]] - e.centre) / e.hop) if count else np.zeros(2)
+        low, high = (int(np.clip((row * e.hop) // self._length, 0, (len(self._samples) - 1) // self._length)) for row in ends + (0, 1))
+        for k in range(low, high + 1):
+            if k not in self._heard:
+                self._heard[k] = e.hidden(self._samples, k * self._length, self._length)
+        parts = [self._heard[k] for k in range(low, high + 1)]
+        self._heard = {k: v for k, v in self._heard.items() if k >= high - 1}
+        times, hidden = (np.concatenate([p[n] for p in parts]) for n in range(2))
+        below = np.clip(np.searchsorted(times, at) - 1, 0, len(times) - 2) if len(times) > 1 else np.zeros(count, int)
+        above = np.minimum(below + 1, len(times) - 1)
+        weight = np.clip((at - times[below]) / max(e.hop, 1), 0, 1).astype(np.float32)[:, None]
+        mixed = (1 - weight) * hidden[below] + weight * hidden[above]
+        return np.concatenate((mixed, self._loudness.rows(start, stop)[:, -2:]), 1).astype(np.float32)
 
 
 def _layer_weights(layer: Any, count: int) -> list[float]:

@@ -13,6 +13,7 @@ Everything here looks at most :data:`HOLD` frames ahead, so that what has been s
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -26,7 +27,7 @@ from shared.skeleton import BODY_JOINT_COUNT, JOINT_INDEX
 
 from .features import UPPER_JOINTS
 
-__all__ = ["HOLD", "Rhythm", "bend", "hold_in_pauses", "retime", "syllable_onsets", "upper_speed"]
+__all__ = ["HOLD", "Rhythm", "bend", "hold_in_pauses", "retime", "strong_rise", "syllable_onsets", "upper_speed"]
 
 HOLD: Final = 60
 """Frames at the end of what is known whose timing may still change."""
@@ -75,17 +76,29 @@ def _refined(curve: np.ndarray, peaks: np.ndarray) -> np.ndarray:
     return peaks + np.clip(np.divide(0.5 * (a - c), bend, out=np.zeros(len(peaks)), where=np.abs(bend) > 1e-12), -0.5, 0.5)
 
 
-def syllable_onsets(rows: np.ndarray, rate: float, first: float) -> tuple[np.ndarray, np.ndarray]:
+def _rise(rows: np.ndarray) -> np.ndarray:
+    """(R,) how steeply sound sets in, of features (R, width)."""
+    rise: np.ndarray = np.convolve(rows[:, -1].astype(np.float64), [0.25, 0.5, 0.25], "same")
+    rise[rows[:, -2] < -1.5] *= 0.2
+    return rise
+
+
+def strong_rise(runs: Sequence[np.ndarray]) -> float:
+    """What a strong onset is in a recording, by runs (R, width) of its features."""
+    return float(np.quantile(np.concatenate([_rise(rows) for rows in runs]), 0.995)) or 1.0
+
+
+def syllable_onsets(rows: np.ndarray, rate: float, first: float, strongest: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
     """Times (S,) in seconds of the onsets of syllables, and how strong each is, (S,) in (0, 1].
 
     :param rows: (R, 42) features of :mod:`bridge_server.audio.features`. :param rate: rows per second. :param first: time of row 0.
+    :param strongest: what a strong onset is in the whole recording where this is a stretch of it, see :func:`strong_rise`.
     """
     if len(rows) < 5:
         return np.zeros(0), np.zeros(0)
     energy = rows[:, -2]
-    rise = np.convolve(rows[:, -1].astype(np.float64), [0.25, 0.5, 0.25], "same")
-    rise[energy < -1.5] *= 0.2
-    strongest = float(np.quantile(rise, 0.995)) or 1.0
+    rise = _rise(rows)
+    strongest = strongest or strong_rise([rows])
     peaks, _ = find_peaks(rise, distance=max(1, round(_APART * rate)), prominence=0.15 * strongest)
     peaks = peaks[(peaks > 0) & (peaks < len(rows) - 1)]
     # loud after the onset: a syllable, not a click
