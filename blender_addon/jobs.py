@@ -234,8 +234,7 @@ class Performance:
                 self.remarks = tuple(remarks.sentences(job.motion.metadata))
                 remarks.note(character.name, self.remarks)
                 words.after_take(character, job.motion, self.start, self.facts)
-                with compat.window_override():
-                    bpy.ops.ed.undo_push(message="Perform Again" if self.stretches else "Perform")
+                session.push_undo("Perform Again" if self.stretches else "Perform")
                 self._go_on(character)
         cancelled = job.error is not None and job.error.code == "cancelled"
         session.tell(character, None if cancelled else job.error)

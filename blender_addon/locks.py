@@ -14,12 +14,8 @@ import bpy
 import numpy as np
 from bpy.app.handlers import persistent
 
-from . import cast, compat, splice, takes
-from .core.handwork import marks, pack_marks
-from .keyframes import MARKS_KEY, Keys, hand_set, marks_of
-from .keys import ENUM_TYPE, enum_value
+from . import cast, compat, takes
 from .shared.errors import UnderstudyError
-from .shared.skeleton import BODY_PARTS, PART_JOINTS
 
 __all__ = ["Locked", "add_handlers", "of", "part_of", "remove_handlers", "runs", "set_locked"]
 
@@ -44,6 +40,8 @@ _scans: "dict[int, _Scan]" = {}
 
 def part_of(joints: Iterable[int]) -> str:
     """The smallest body part that has all these joints."""
+    from .shared.skeleton import BODY_PARTS, PART_JOINTS
+
     wanted = set(joints)
     return min((p for p in BODY_PARTS if wanted <= set(PART_JOINTS[p])), key=lambda p: len(PART_JOINTS[p]))
 
@@ -63,6 +61,8 @@ class _Scan:
     """Reading all curves of a take; nothing of Blender's is kept over a pause."""
 
     def __init__(self, character: Any, take: Any) -> None:
+        from . import splice
+
         self.joints = splice.joints_of_bones(cast.mapping_of(character))
         actions = dict.fromkeys((take.action, *(part.action for part in take.parts if part.action is not None)))
         self.rest = [(compat.session_uid(action), 0) for action in actions]
@@ -72,6 +72,8 @@ class _Scan:
 
     def go_on(self, until: float) -> bool:
         """Read until a time of ``time.perf_counter``; True when all is read. :raises LookupError: where an action is gone."""
+        from .keyframes import marks_of
+
         while self.rest:
             uid, first = self.rest[0]
             action = compat.action_of(uid)
@@ -86,6 +88,8 @@ class _Scan:
         return True
 
     def _read(self, slot: str, curve: Any, noted: dict[str, tuple[np.ndarray, np.ndarray]]) -> None:
+        from .keyframes import Keys, hand_set
+
         keys = Keys.read_kinds(curve)
         mine = hand_set(keys, noted.get(f"{slot}|{curve.data_path}|{curve.array_index}"))
         if not mine.any():
@@ -167,6 +171,10 @@ def set_locked(action: Any, slot_identifier: str, first: int, last: int, bones: 
     Locked frames get keys of the type KEYFRAME with the values that are there; released ones count as generated, with
     the values that they have now. Returns how many curves had something to do.
     """
+    from .core.handwork import marks, pack_marks
+    from .keyframes import MARKS_KEY, Keys, marks_of
+    from .keys import ENUM_TYPE, enum_value
+
     noted = marks_of(action)
     mine, theirs = enum_value("type", "KEYFRAME"), enum_value("type", "GENERATED")
     count = 0

@@ -9,9 +9,8 @@ from typing import Any
 import bpy
 from bpy.props import EnumProperty, FloatProperty, StringProperty
 
-from . import cast, directions, jobs, session, takes
+from . import cast, directions, session, takes
 from .performance import Performing
-from .shared.edits import Range
 from .shared.errors import UnderstudyError
 
 __all__ = ["CLASSES", "draw", "reason"]
@@ -56,7 +55,8 @@ class _OnTake(Performing):
 
 
 def _begin_range(context: bpy.types.Context, character: Any, start: float, end: float, part: str) -> Any:
-    from . import editing
+    from . import editing, jobs
+    from .shared.edits import Range
 
     first, last = _origin(takes.current(character))
     rate = cast.fps(context.scene)
@@ -115,7 +115,7 @@ class UNDERSTUDY_OT_loop_take(_OnTake, bpy.types.Operator):
 
     def begin(self, context: bpy.types.Context, character: Any) -> Any:
         """No range but the end."""
-        from . import editing
+        from . import editing, jobs
 
         return editing.begin_edit(context, character, [], loop=True, seeds=jobs.seeds_of(character))
 
@@ -145,7 +145,8 @@ class UNDERSTUDY_OT_perform_between(Performing, bpy.types.Operator):
 
     def begin(self, context: bpy.types.Context, character: Any) -> Any:
         """Inside the shown take, or over the artist's own keys."""
-        from . import editing
+        from . import editing, jobs
+        from .shared.edits import Range
 
         given = self.first > -1e6 and self.last > -1e6
         first, last = (round(self.first), round(self.last)) if given else editing.neighbours(context, character)
@@ -175,7 +176,8 @@ class UNDERSTUDY_OT_extend_take(_OnTake, bpy.types.Operator):
 
     def begin(self, context: bpy.types.Context, character: Any) -> Any:
         """What comes after the take's last frame."""
-        from . import editing, sound
+        from . import editing, jobs, sound
+        from .shared.edits import Range
 
         first, last = _origin(takes.current(character))
         rate = cast.fps(context.scene)

@@ -230,6 +230,12 @@ def pump(wait: float = 0.0) -> None:
         job.owner.finish(job)  # type: ignore[attr-defined]
 
 
+def push_undo(message: str) -> None:
+    """One undo step of what the timer has done."""
+    with compat.window_override():
+        bpy.ops.ed.undo_push(message=message)
+
+
 def cancel(job: "Job") -> None:
     """Give a job up."""
     if job.open:

@@ -12,7 +12,6 @@ import numpy as np
 
 from . import cast, compat, sequence
 from .shared.errors import UnderstudyError
-from .shared.requests import MAX_SECONDS
 
 __all__ = ["check_file", "file_seconds", "read"]
 
@@ -85,6 +84,8 @@ def _mixdown(context: bpy.types.Context, character: Any) -> tuple[np.ndarray, fl
     if not compat.has_sound():
         raise UnderstudyError("unsupported", "This Blender was built without sound, so its sequencer has no speech.",
                               "Choose the speech as a file.")
+    from .shared.requests import MAX_SECONDS
+
     scene = compat.sequencer_scene(context)
     wanted = sequence.heard(context, character)
     end = max((compat.strip_range(s)[1] for s in wanted), default=0.0)
@@ -118,6 +119,8 @@ def read(context: bpy.types.Context, character: Any) -> tuple[np.ndarray | None,
     :raises UnderstudyError: ``audio_missing``, ``audio_empty``, ``audio_unreadable``, ``audio_too_long``.
     """
     settings = character.understudy
+    from .shared.requests import MAX_SECONDS
+
     if settings.sound_source == "NONE":
         return None, "", None
     if settings.sound_source == "SEQUENCER":

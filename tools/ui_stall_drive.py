@@ -2,7 +2,8 @@
 """Inside a Blender with a window: a take of 60 s is performed, then a part of it again, and a tick counter runs beside both.
 
 A timer of its own notes when Blender comes round to it; what the add-on's own timer did between two such ticks is what it held
-the interface up for. The figures go to ``stall.json``.
+the interface up for, Blender's undo step included. How long that step takes alone, for as many keys and without the add-on, is
+measured at the end. The figures go to ``stall.json``.
 """
 
 import json
@@ -17,9 +18,10 @@ import bpy
 HERE = Path(__file__).resolve().parent
 SECONDS, LIMIT = 60, 400.0
 state = {"step": 0, "since": 0.0, "watching": False}
-gaps: list[tuple[float, float, float]] = []
-"""Of each gap between two ticks: its seconds, those of the add-on's work in it, and that work's processor seconds."""
-work = [0.0, 0.0]
+gaps: list[tuple[float, ...]] = []
+"""Of each gap between two ticks: its seconds, those of the add-on's work in it, that work's processor seconds, and the same two of
+Blender's undo step, which are parts of them."""
+work = [0.0] * 4
 last = [0.0]
 found: dict = {}
 
@@ -29,23 +31,27 @@ def watch() -> float:
     now = time.perf_counter()
     if state["watching"] and last[0]:
         gaps.append((now - last[0], *work))
-    last[0], work[:] = now, (0.0, 0.0)
+    last[0], work[:] = now, (0.0,) * 4
     return 0.0
+
+
+def clocked(inner, at: int):
+    """A function whose seconds are added to ``work[at]``, and its processor seconds to the one after."""
+    def outer(*values):
+        began, used = time.perf_counter(), time.thread_time()
+        try:
+            return inner(*values)
+        finally:
+            work[at] += time.perf_counter() - began
+            work[at + 1] += time.thread_time() - used
+
+    return outer
 
 
 def timed(session) -> None:
     """Count what the add-on's timer does."""
-    inner = session.pump
-
-    def pump(wait: float = 0.0) -> None:
-        began, used = time.perf_counter(), time.thread_time()
-        try:
-            inner(wait)
-        finally:
-            work[0] += time.perf_counter() - began
-            work[1] += time.thread_time() - used
-
-    session.pump = pump
+    session.pump = clocked(session.pump, 0)
+    session.push_undo = clocked(session.push_undo, 2)
 
 
 def in_view(function, **values):
@@ -68,9 +74,10 @@ def end(what: str) -> None:
     state["watching"] = False
     if not gaps:  # not once came Blender round twice, on a very busy machine
         gaps.append((time.monotonic() - state["since"], *work))
-    found[what] = {"stall_ms": max(w for _, w, _ in gaps) * 1e3, "processor_ms": max(p for _, _, p in gaps) * 1e3,
-                   "longest_gap_ms": max(g for g, _, _ in gaps) * 1e3, "ticks": len(gaps),
-                   "seconds": time.monotonic() - state["since"]}
+    columns = list(zip(*gaps, strict=True))
+    found[what] = {"stall_ms": max(columns[1]) * 1e3, "processor_ms": max(columns[2]) * 1e3, "push_ms": max(columns[3]) * 1e3,
+                   "own_ms": max(g[1] - g[3] for g in gaps) * 1e3, "own_processor_ms": max(g[2] - g[4] for g in gaps) * 1e3,
+                   "longest_gap_ms": max(columns[0]) * 1e3, "ticks": len(gaps), "seconds": time.monotonic() - state["since"]}
     print(f"@stall {what} {found[what]}", flush=True)
 
 
@@ -125,13 +132,24 @@ def perform_a_part():
     return 0.2
 
 
-def finish():
+def as_many_keys():
+    """The actions of the take once more, made without the add-on."""
     end("edit")
+    take = bpy.context.scene.understudy.character.understudy.takes[0]
+    for action in {take.action, *(part.action for part in take.parts)}:
+        action.copy().use_fake_user = True
+    return 2.0
+
+
+def finish():
+    began, used = time.perf_counter(), time.thread_time()
+    bpy.ops.ed.undo_push(message="as many keys")
+    found["blender"] = {"push_ms": (time.perf_counter() - began) * 1e3, "push_processor_ms": (time.thread_time() - used) * 1e3}
     (HERE / "stall.json").write_text(json.dumps(found))
     return 0.0
 
 
-STEPS = [prepare, rest, perform, wait_for(1), perform_a_part, wait_for(2), finish]
+STEPS = [prepare, rest, perform, wait_for(1), perform_a_part, wait_for(2), as_many_keys, finish]
 
 
 def tick():

@@ -2,28 +2,30 @@
 """The face of a take made anew, all of it or where words were changed; the body keeps its keys."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import bpy
 from bpy.props import FloatProperty
 
-from .. import cast, compat, regenerate, session, sound, splice, takes
-from ..core.desk import Job
+from .. import cast, compat, regenerate, session, takes
 from ..performance import Performing
-from ..shared import timeline
 from ..shared.errors import UnderstudyError
 from . import acting, shapes, word_list, words
+
+if TYPE_CHECKING:
+    from ..core.desk import Job
 
 __all__ = ["CLASSES", "begin_face", "draw_face", "draw_words"]
 
 
-def begin_face(context: bpy.types.Context, character: Any, ranges: Sequence[tuple[float, float]] = ()) -> Job:
+def begin_face(context: bpy.types.Context, character: Any, ranges: Sequence[tuple[float, float]] = ()) -> "Job":
     """Ask for the face of the shown take, made anew.
 
     :param ranges: (start, end) seconds from the take's start; none: all of it.
     :raises UnderstudyError: for anything that is wrong before the bridge is asked.
     """
-    from .. import directions, jobs
+    from .. import directions, jobs, sound, splice
+    from ..shared import timeline
     from ..shared.face_requests import FaceRequest
     from ..terms import makers
 
@@ -74,7 +76,7 @@ class UNDERSTUDY_OT_perform_face(_OnFace, bpy.types.Operator):
     start: FloatProperty(name="Start", default=-1e6, options={"SKIP_SAVE"}, description="First frame; by default as chosen in the timeline")
     end: FloatProperty(name="End", default=-1e6, options={"SKIP_SAVE"}, description="The frame after the last one")
 
-    def begin(self, context: bpy.types.Context, character: Any) -> Job:
+    def begin(self, context: bpy.types.Context, character: Any) -> "Job":
         """The given range, the preview range, or all."""
         scene: Any = context.scene
         first, rate = words.take_start(character), cast.fps(scene)
@@ -103,7 +105,7 @@ class UNDERSTUDY_OT_perform_words(_OnFace, bpy.types.Operator):
             return "The face follows the words already"
         return found
 
-    def begin(self, context: bpy.types.Context, character: Any) -> Job:
+    def begin(self, context: bpy.types.Context, character: Any) -> "Job":
         """From the first changed word to the last."""
         stale = words.stale_range(context, character)
         assert stale is not None

@@ -8,13 +8,13 @@ import bpy
 from bpy.props import EnumProperty, StringProperty
 
 from .. import cast, compat, directions, remarks, session, sound, speech, translations
-from ..core.desk import Job
 from ..performance import Performing
 from ..shared.errors import UnderstudyError
 from ..sidebar import paragraph
 from . import acting, words
 
 if TYPE_CHECKING:
+    from ..core.desk import Job
     from ..shared.face_requests import Heard
 
 __all__ = ["CLASSES", "begin", "draw_suggestion", "draw_transcript", "place"]
@@ -36,17 +36,17 @@ class Listening:
     ended: bool = False
     remarks: tuple[str, ...] = ()
 
-    def tick(self, job: Job) -> None:
+    def tick(self, job: "Job") -> None:
         """Nothing is shown before it is complete."""
 
     def cancelled(self) -> None:
         """Nothing has been changed."""
         self.ended = True
 
-    def finish(self, job: Job) -> None:
+    def finish(self, job: "Job") -> None:
         """Nothing is left over."""
 
-    def finished(self, job: Job) -> None:
+    def finished(self, job: "Job") -> None:
         """Take over the words and place the suggestions, as one undo step; or tell what went wrong."""
         self.ended = True
         character = next((o for o in bpy.data.objects if compat.session_uid(o) == self.character and o.type == "ARMATURE"), None)
@@ -56,8 +56,7 @@ class Listening:
             self.remarks = tuple(remarks.sentences({"warnings": job.heard.warnings}))
             remarks.note(character.name, self.remarks)
             take_over(character, job.heard, self.start, self.signature, suggested=self.suggest)
-            with compat.window_override():
-                bpy.ops.ed.undo_push(message="Suggest Directions" if self.suggest else "Find Words")
+            session.push_undo("Suggest Directions" if self.suggest else "Find Words")
         cancelled = job.error is not None and job.error.code == "cancelled"
         session.tell(character, None if cancelled else job.error)
 
@@ -87,7 +86,7 @@ def place(character: Any, heard: "Heard", start: float, rate: float) -> int:
     return len(heard.suggestions)
 
 
-def begin(context: bpy.types.Context, character: Any, *, suggest: bool) -> Job:
+def begin(context: bpy.types.Context, character: Any, *, suggest: bool) -> "Job":
     """Ask the bridge. :raises UnderstudyError: for what is wrong before it is asked."""
     from ..shared.face_requests import SpeechRequest
 
@@ -142,7 +141,7 @@ class UNDERSTUDY_OT_find_words(_Hearing, bpy.types.Operator):
     bl_idname = "understudy.find_words"
     bl_label = "Find Words"
 
-    def begin(self, context: bpy.types.Context, character: Any) -> Job:
+    def begin(self, context: bpy.types.Context, character: Any) -> "Job":
         """Words alone."""
         return begin(context, character, suggest=False)
 
@@ -161,7 +160,7 @@ class UNDERSTUDY_OT_suggest_directions(_Hearing, bpy.types.Operator):
             return "Write what is said into the transcript first"
         return found
 
-    def begin(self, context: bpy.types.Context, character: Any) -> Job:
+    def begin(self, context: bpy.types.Context, character: Any) -> "Job":
         """Words and suggestions."""
         return begin(context, character, suggest=True)
 

@@ -7,7 +7,7 @@ import bpy
 from bpy.props import EnumProperty, FloatProperty, StringProperty
 from bpy_extras.io_utils import ExportHelper, ImportHelper
 
-from .. import cast, faces
+from .. import cast
 from ..core.rigs import shape_presets
 from ..shared.errors import UnderstudyError
 
@@ -51,6 +51,8 @@ class _OnShapes:
         if character is None:
             cls.poll_message_set(cast.NO_CHARACTER)  # type: ignore[attr-defined]
             return False
+        from .. import faces
+
         if not faces.shape_names(character):
             cls.poll_message_set("The character has no shape keys")  # type: ignore[attr-defined]
             return False
@@ -62,6 +64,8 @@ _items: list[tuple[str, str, str]] = []
 
 
 def _choices(self: Any, context: Any) -> list[tuple[str, str, str]]:
+    from .. import faces
+
     character = cast.active(context) if context else None
     _items[:] = [(n, n, "") for n in (faces.shape_names(character) if character else ())] or [("", "None", "")]
     return _items
@@ -84,6 +88,8 @@ class UNDERSTUDY_OT_shape_add(_OnShapes, bpy.types.Operator):
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         """Add an entry with what drives the shape now."""
+        from .. import faces
+
         character = cast.active(context)
         items = character.understudy_face.shapes
         index = items.find(self.shape)
@@ -125,6 +131,8 @@ class UNDERSTUDY_OT_shapes_save(_OnShapes, bpy.types.Operator, ExportHelper):
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         """Write the file."""
+        from .. import faces
+
         character = cast.active(context)
         try:
             path = shape_presets.save(*faces.own_shapes(character), character.name, bpy.path.abspath(self.filepath))
@@ -147,6 +155,8 @@ class UNDERSTUDY_OT_shapes_load(_OnShapes, bpy.types.Operator, ImportHelper):
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         """Read the file and put it in the place of the present map."""
+        from .. import faces
+
         character = cast.active(context)
         try:
             own, strengths = shape_presets.load(bpy.path.abspath(self.filepath))
@@ -177,6 +187,8 @@ class UNDERSTUDY_UL_shapes(bpy.types.UIList):
 
 def draw(layout: Any, context: bpy.types.Context, character: Any) -> None:
     """What the face can show, and the artist's own entries."""
+    from .. import faces
+
     settings = character.understudy_face
     face = faces.face_of(character)
     layout.label(text=face.summary[:1].upper() + face.summary[1:], icon="SHAPEKEY_DATA")

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Where a film goes when it has been made: to a file, into the sequencer, onto a plane."""
 
-import io
-import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +22,9 @@ def write(film: "Film", folder: Path, name: str) -> Path:
 
     :raises UnderstudyError: ``file_invalid``.
     """
+    import io
+    import zipfile
+
     safe = bpy.path.clean_name(name) or "film"
     number = 1
     suffix = "" if film.format == "png" else f".{film.format}"

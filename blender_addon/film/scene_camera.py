@@ -9,7 +9,6 @@ import numpy as np
 from bpy.props import StringProperty
 from bpy_extras.io_utils import ExportHelper
 
-from ..core.retarget.axes import vector_to_z_up
 from ..shared.errors import UnderstudyError
 
 __all__ = ["CLASSES", "camera_at", "camera_matrices", "check_camera", "picture_size", "write_camera"]
@@ -39,6 +38,8 @@ def camera_at(scene: Any, graph: Any, size: tuple[int, int], performer: Any = No
 
     :param performer: the armature object whose space is viewed; None for the scene's own, turned to +Y up.
     """
+    from ..core.retarget.axes import vector_to_z_up
+
     turn = np.eye(4)
     turn[:3, :3] = vector_to_z_up(np.eye(3)).T
     seen = scene.camera.evaluated_get(graph)
