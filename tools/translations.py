@@ -5,7 +5,8 @@
     python tools/translations.py --check    write nothing; exit code 1 where the template is out of date
 
 Found in the sources are names and descriptions of properties, operators (their docstrings), panels and menus, texts in layouts, reasons on
-greyed buttons, reports, and the sentences of errors. What is put together with values stands with ``{}`` in their places.
+greyed buttons, reports, and the sentences of errors; and in the bridge, the remarks about a speech, which panels show. What is put
+together with values stands with ``{}`` in their places.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ LOCALE: Final = ADDON / "locale"
 SHOWN: Final = frozenset({"name", "description", "text", "heading", "title", "message", "label", "default_text"})
 FIRST: Final = frozenset({"poll_message_set", "report", "_", "sentence", "translated"})
 LABELS: Final = frozenset({"bl_label", "bl_description"})
+REMARKS: Final = ("face/phonemes.py", "face/jobs.py", "face/performance.py", "audio/decode.py", "script/suggest.py")
+"""Of the bridge, what makes remarks about a speech."""
 VARIABLES: Final = frozenset({"text", "label", "reason", "sentence"})
 NO_TEXT: Final = frozenset({"new", "remove", "get", "find", "icon", "StringProperty.default", "getLogger"})
 
@@ -108,6 +111,23 @@ def texts(tree: ast.Module) -> Iterator[tuple[int, str]]:
                 yield line, text
 
 
+def remarks(tree: ast.Module) -> Iterator[tuple[int, str]]:
+    """Line and text of the whole sentences in a module of the bridge, and of the clauses that are put into them; no docstrings."""
+    skipped: set[int] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.JoinedStr):
+            skipped |= {id(part) for value in node.values for part in ast.walk(value)}
+        elif isinstance(node, ast.Expr):
+            skipped.add(id(node.value))
+        elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith("Error"):
+            skipped |= {id(part) for part in ast.walk(node)}
+    for node in ast.walk(tree):
+        if id(node) not in skipped and (text := literal(node)):
+            sentence = re.fullmatch(r"(?:[A-Z]|\{\}).*\.", text) is not None and text.count(" ") >= 3
+            if sentence or text.startswith("the lips "):
+                yield getattr(node, "lineno", 0), text
+
+
 def messages() -> dict[str, list[str]]:
     """Every text, and the places that show it, in the order of the files."""
     result: dict[str, list[str]] = {}
@@ -115,6 +135,10 @@ def messages() -> dict[str, list[str]]:
         relative = path.relative_to(ROOT)
         for line, text in texts(ast.parse(path.read_text(encoding="utf-8"))):
             result.setdefault(text, []).append(f"{relative.as_posix()}:{line}")
+    for name in REMARKS:
+        path = ROOT / "bridge_server" / name
+        for line, text in remarks(ast.parse(path.read_text(encoding="utf-8"))):
+            result.setdefault(text, []).append(f"bridge_server/{name}:{line}")
     return result
 
 

@@ -43,5 +43,6 @@ class Sentences:
         for pattern, translation in self._patterns:
             match = pattern.fullmatch(text)
             if match is not None:
-                return translation.format(*match.groups())
+                # what was put in may be a clause that is translated by itself
+                return translation.format(*(self.table.get(value, value) for value in match.groups()))
         return text

@@ -59,6 +59,17 @@ def test_sentences_with_values() -> None:
     assert german("Something that nobody has translated (5).") == "Something that nobody has translated (5)."
 
 
+def test_remarks_of_the_bridge_are_collected_and_said_in_german() -> None:
+    found, german = messages(), read_po(GERMAN.read_text(encoding="utf-8"))
+    told = [text for text, places in found.items() if all(place.startswith("bridge_server/") for place in places)]
+    assert len(told) >= 10 and not [text for text in told if ":param" in text or text.endswith("..")]
+    # most of them: new ones are added in the bridge
+    assert sum(text in german for text in told) >= 0.8 * len(told)
+    say = Sentences(german)
+    assert say("The transcript is not English, which is all the aligner knows; the lips follow the recogniser.") == (
+        "Der Text ist nicht englisch, und nur das kann der Aligner; die Lippen folgen der Lauterkennung.")
+
+
 def test_the_translations_are_part_of_the_built_addon(tmp_path: Path) -> None:
     import subprocess
     import zipfile
