@@ -4,7 +4,7 @@
 
     python tools/dev.py demo [--audio my.wav] [--directions my.json] [--character my.blend] [--blender /path/to/blender]
     python tools/dev.py test [pytest arguments]
-    python tools/dev.py test-all | test-real | addon | bench | ui | film | weights | clean
+    python tools/dev.py test-all | test-wheels | test-real | addon | bench | ui | film | weights | clean
     python tools/dev.py soak | stress | fuzz [--scale 0.1]
 
 The environments are made under .venv and .venv-blender on first use and updated when constraints.txt changes.
@@ -25,7 +25,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import environments as env  # noqa: E402  (stands beside this file)
 
-BLENDER_VERSIONS = ("4.2.23", "4.5.15", "5.0.1")
+OTHER_VERSIONS = ("4.2.23", "4.5.15")
+"""Of Blender's module, beside the one that ``test`` uses."""
 
 
 def run(command: list[str], **extra: str) -> int:
@@ -60,23 +61,41 @@ def test(arguments: list[str]) -> int:
 
 def test_all(arguments: list[str]) -> int:
     """The tests against every supported version of Blender's module; those that know nothing of Blender once."""
-    python = env.ensure_bridge()
-    blenders = {version: env.ensure_blender(version) for version in BLENDER_VERSIONS}
-    others = [version for version in BLENDER_VERSIONS if version != env.BLENDER_VERSION]
+    python, blender = env.ensure_bridge(), env.ensure_blender()
+    others = {version: env.ensure_blender(version) for version in OTHER_VERSIONS}
     print(f"\n=== All tests, with Blender {env.BLENDER_VERSION}; beside them those in Blender {' and '.join(others)} ===", flush=True)
     with tempfile.TemporaryDirectory() as folder:
         # one after the other beside the main run: two cores are enough
-        chain = threading.Thread(target=lambda: [_in_blender(python, blenders[v], Path(folder) / v, arguments) for v in others])
+        chain = threading.Thread(target=lambda: [_in_blender(python, b, Path(folder) / v, arguments) for v, b in others.items()])
         chain.start()
-        failed = [env.BLENDER_VERSION] if run([str(python), "-m", "pytest", *arguments],
-                                              UNDERSTUDY_BLENDER_PYTHON=str(blenders[env.BLENDER_VERSION])) else []
+        failed = [env.BLENDER_VERSION] if run([str(python), "-m", "pytest", *arguments], UNDERSTUDY_BLENDER_PYTHON=str(blender)) else []
         chain.join()
-        for version in others:
-            code, text = json.loads((Path(folder) / version).read_text(encoding="utf-8"))
-            print(f"\n=== Blender {version} ===\n{text}", flush=True)
-            failed += [version] if code else []
+        failed += _report(Path(folder))
     print(f"\nFailed with Blender {', '.join(failed)}" if failed else "\nPassed with every version of Blender", flush=True)
     return bool(failed)
+
+
+def test_wheels(arguments: list[str]) -> int:
+    """What test-all adds to test: the tests that run in Blender, in the other versions, side by side. Ends with pytest's own lines."""
+    python = env.ensure_bridge()
+    others = {version: env.ensure_blender(version) for version in OTHER_VERSIONS}
+    print(f"\n=== The tests in Blender {' and '.join(others)} ===", flush=True)
+    with tempfile.TemporaryDirectory() as folder:
+        runs = [threading.Thread(target=_in_blender, args=(python, blender, Path(folder) / version, arguments))
+                for version, blender in others.items()]
+        for one in runs:
+            one.start()
+        for one in runs:
+            one.join()
+        return bool(_report(Path(folder)))
+
+
+def _report(folder: Path) -> list[str]:
+    """Print what the runs in other versions said, failed ones last; the failed versions."""
+    done = {version: json.loads((folder / version).read_text(encoding="utf-8")) for version in OTHER_VERSIONS}
+    for version in sorted(done, key=lambda v: bool(done[v][0])):
+        print(f"\n=== Blender {version} ===\n{done[version][1]}", end="", flush=True)
+    return [version for version, (code, _) in done.items() if code]
 
 
 def _in_blender(python: Path, blender: Path, result: Path, arguments: list[str]) -> None:
@@ -152,13 +171,14 @@ def film(arguments: list[str]) -> int:
 
 
 def weights(arguments: list[str]) -> int:
-    """Train the starter weights again: DATA=folder [FOLDER=runs/starter] [--device cuda --bf16]; resumes where it stopped."""
+    """Train a shipped set again: DATA=folder [CONFIG=starter] [FOLDER=runs/starter] [--device cuda --bf16]; resumes where it stopped."""
+    config = os.environ.get("CONFIG") or "starter"
     data = os.environ.get("DATA") or str(env.ROOT.parent / "shared" / "data")
-    folder = os.environ.get("FOLDER") or str(env.ROOT / "runs" / "starter")
+    folder = os.environ.get("FOLDER") or str(env.ROOT / "runs" / config)
     if not (Path(data) / "cmu_text").is_dir():
         raise env.SetupError(f"There is no motion data in {data}. Name its folder with DATA=; docs/training.md says what it holds.")
     bridge = [str(env.ensure_bridge()), "-m", "bridge_server"]
-    recipe = ["--config", "starter", "--data", data, "--folder", folder, *arguments]
+    recipe = ["--config", config, "--data", data, "--folder", folder, *arguments]
     steps = [["synthesize", "--data", data, "--out", f"{folder}/speech", "--minutes", "200", "--seed", "7"],
              ["train", "all", *recipe], ["train", "release", *recipe]]
     return next((code for step in steps if (code := run([*bridge, *step]))), 0)
@@ -176,7 +196,8 @@ def clean(arguments: list[str]) -> int:
     return 0
 
 
-COMMANDS = {"demo": demo, "test": test, "test-all": test_all, "test-real": test_real, "addon": addon, "bench": bench, "soak": soak,
+COMMANDS = {"demo": demo, "test": test, "test-all": test_all, "test-wheels": test_wheels, "test-real": test_real, "addon": addon,
+            "bench": bench, "soak": soak,
             "stress": stress, "fuzz": fuzz, "ui": ui, "film": film, "weights": weights, "clean": clean}
 
 
@@ -185,7 +206,7 @@ def main(arguments: list[str]) -> int:
     if not arguments or arguments[0] not in COMMANDS:
         print(__doc__.strip() if __doc__ else "", file=sys.stderr)
         for name, command in COMMANDS.items():
-            print(f"  {name:9} {(command.__doc__ or '').strip()}", file=sys.stderr)
+            print(f"  {name:11} {(command.__doc__ or '').strip()}", file=sys.stderr)
         return 0 if arguments[:1] in (["-h"], ["--help"]) else 2
     try:
         return COMMANDS[arguments[0]](arguments[1:])
