@@ -60,7 +60,7 @@ _SET_IN: Final = 0.4
 _SIZES: Final = (Size(), Size(together=False), Size(36, 12, False), Size(24, 8, False))
 """What is worked on at once: at first, and after each time that memory ran out."""
 _FRAME_BYTES: Final = 24_000
-_MORE_FRAME_BYTES: Final = 8_000
+_MORE_FRAME_BYTES: Final = 2_000
 _BASE_BYTES: Final = 160 << 20
 _HEARING_BYTES: Final = 1 << 30
 """Memory of a frame with all its copies, of learnt hands and face in it, of what does not depend on length, and of five seconds in a wav2vec

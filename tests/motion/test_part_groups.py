@@ -155,6 +155,19 @@ def test_stitched_sequences_mark_what_their_clips_lack() -> None:
         assert bool(there[:, :, g].any()) and not bool(there[:, :, g].all())
 
 
+def test_one_book_over_the_body_leaves_hands_and_faces_out() -> None:
+    corpus = corpora.build([clip(n, 120) for n in range(3)], mirror=False)
+    model = Tokenizer(TokenizerConfig.single(codes=16, width=16, code_width=8))
+    model.set_statistics(corpora.statistics(corpus))
+    parts, valid = _windows(corpus, np.full(3, 1 / 3), 32, 4, np.random.default_rng(0), ["lower", "upper"])
+    loss, figures = _loss(model, parts, 0.0, valid)
+    loss.backward()
+    assert np.isfinite(figures["mpjpe_mm"]) and "hands_mpjpe_mm" not in figures
+    found = build_text_set(corpus, model.eval(), 3, TextTable(), 1)
+    assert found.tokens.shape == (3, 72, 1, 1) and bool((found.tokens != ABSENT).all())
+    assert all(not text.startswith("A person is giving") for text in found.table.texts)
+
+
 def test_absent_tokens_are_hidden_and_never_asked_for() -> None:
     g = torch.Generator().manual_seed(0)
     tokens = torch.randint(16, (6, 20, 4), generator=g)
