@@ -72,7 +72,7 @@ def test_wav2vec2_rows_are_the_models_own_at_their_times(encoders: Path) -> None
     assert isinstance(heard, Wav2Vec2) and heard.width == WIDTH + 2
     samples = talk(3.0)
     # one row at the middle of every 320 samples, where the model itself has one
-    centre = (heard._centre) / 16_000
+    centre = (heard.centre) / 16_000
     rows = heard.features(samples, 16_000, 120, 50.0, centre)
     padded = np.concatenate((samples, np.zeros(16_000, np.float32)))
     inputs = Wav2Vec2FeatureExtractor.from_pretrained(encoders / "wav2vec2")(padded, sampling_rate=16_000, return_tensors="pt")
