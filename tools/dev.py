@@ -197,8 +197,7 @@ def clean(arguments: list[str]) -> int:
 
 
 COMMANDS = {"demo": demo, "test": test, "test-all": test_all, "test-wheels": test_wheels, "test-real": test_real, "addon": addon,
-            "bench": bench, "soak": soak,
-            "stress": stress, "fuzz": fuzz, "ui": ui, "film": film, "weights": weights, "clean": clean}
+            "bench": bench, "soak": soak, "stress": stress, "fuzz": fuzz, "ui": ui, "film": film, "weights": weights, "clean": clean}
 
 
 def main(arguments: list[str]) -> int:

@@ -314,20 +314,29 @@ def test_hands_do_not_pass_the_midline_where_the_source_hands_do_not() -> None:
         q[:, JOINT_INDEX[f"{side}_shoulder"]] = rot.axis_angle_to_quat(np.stack((0 * t, -sign * (1.35 + 0 * t), -sign * 0.3 * t), -1))
         q[:, JOINT_INDEX[f"{side}_elbow"]] = rot.axis_angle_to_quat(np.stack((0 * t, -sign * (0.5 + 0.82 * t), 0 * t), -1))
     motion = Motion(30.0, q, np.tile(NEUTRAL_OFFSETS[0], (frames, 1)))
-    source = motion.positions()[:, [JOINT_INDEX["left_wrist"], JOINT_INDEX["right_wrist"]], 0] * np.array([1, -1])
+    # of each hand the wrist, the knuckles and the last joints: what is furthest over the middle counts
+    joints = [[JOINT_INDEX[f"{side}_{part}"] for part in ("wrist", *(f"{f}{n}" for f in ("index", "middle", "pinky") for n in (1, 3)))]
+              for side in ("left", "right")]
 
-    def across(keep: bool) -> np.ndarray:
+    def furthest(x: np.ndarray) -> np.ndarray:
+        return np.stack((x[:, joints[0]].min(axis=1), -x[:, joints[1]].max(axis=1)), axis=1)
+
+    source = furthest(motion.positions()[..., 0])
+
+    def across(keep: bool) -> tuple[np.ndarray, np.ndarray]:
         result = retarget(motion, rig, detect_rest(rig), RetargetOptions(keep_hands_apart=keep))
-        wrists = [rig.index["left_wrist"], rig.index["right_wrist"]]
-        return np.array([solve(rig, result, f)[wrists, 0, 3] for f in range(frames)]) * np.array([1, -1])
+        x = np.array([solve(rig, result, f)[:, 0, 3] for f in range(frames)])
+        return furthest(x), x[:, [joints[0][0], joints[1][0]]] * np.array([1, -1])
 
-    free, kept = across(False), across(True)
-    assert free.min() < -0.03 and source.max() > 0
+    (free, free_wrists), (kept, kept_wrists) = across(False), across(True)
+    assert free.min() < np.minimum(source, 0).min() - 0.03 and source.max() > 0
     assert np.all(kept >= np.minimum(source, 0.0) - 2e-3)
+    # fingers alone would have passed: the wrists stay on their side without help
+    assert np.any((free_wrists > 0) & (free < -0.005) & (source > 0))
     untouched = free > 0.01
     assert untouched.any()
-    np.testing.assert_allclose(kept[untouched], free[untouched], atol=1e-5)
-    assert np.abs(np.diff(kept, axis=0)).max() < 0.03
+    np.testing.assert_allclose(kept_wrists[untouched], free_wrists[untouched], atol=1e-5)
+    assert np.abs(np.diff(kept_wrists, axis=0)).max() < 0.03
 
 
 def test_contacts_are_estimated_where_there_are_none() -> None:
