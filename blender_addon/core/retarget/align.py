@@ -43,13 +43,13 @@ def _unit(v: np.ndarray) -> np.ndarray:
     return v / max(float(np.linalg.norm(v)), 1e-12)
 
 
-def source_direction(slot: str) -> np.ndarray:
-    """(3,) unit direction of a limb segment or finger bone of the source's T-pose, Blender's axes."""
+def source_direction(slot: str, knuckle: str = "middle") -> np.ndarray:
+    """(3,) unit direction of a limb segment or finger bone of the source's T-pose, Blender's axes; of a hand, to the given knuckle."""
     side, _, part = slot.partition("_")
     if part in _SEGMENT_END:
         end, start = f"{side}_{_SEGMENT_END[part]}", slot
     elif part == "wrist":
-        end, start = f"{side}_middle1", slot
+        end, start = f"{side}_{knuckle}1", slot
     elif part == "ankle":
         end, start = f"{side}_foot", slot
     else:
@@ -179,15 +179,17 @@ class _Limbs:
         bone = self.mapping.first(slot)
         return None if bone is None else self.body.heads[self.index[bone]]
 
+    def knuckle(self, side: str) -> str:
+        """The finger that tells a hand's direction: the middle one, or what there is."""
+        return next((finger for finger in ("middle", "index", "ring", "pinky") if self.mapping.bones(f"{side}_{finger}1")), "middle")
+
     def end(self, slot: str) -> np.ndarray:
         """Where a slot's segment ends: the next joint, or the tail of its last bone."""
         side, _, part = slot.partition("_")
         if part in _SEGMENT_END:
             following = self.head(f"{side}_{_SEGMENT_END[part]}")
         elif part == "wrist":
-            knuckles = [k for finger in ("middle", "index", "ring", "pinky")
-                        if (k := self.head(f"{side}_{finger}1")) is not None]
-            following = knuckles[0] if knuckles else None
+            following = self.head(f"{side}_{self.knuckle(side)}1")
         elif part == "ankle":
             following = self.head(f"{side}_foot")
         else:
@@ -243,14 +245,15 @@ def _hand(limbs: _Limbs, side: str, forearm: np.ndarray) -> np.ndarray:
     slot = f"{side}_wrist"
     direction = limbs.direction(slot)
     assert direction is not None
+    ahead = source_direction(slot, limbs.knuckle(side))
     index, pinky = limbs.head(f"{side}_index1"), limbs.head(f"{side}_pinky1")
     if pinky is None:
         pinky = limbs.head(f"{side}_ring1")
     if index is None or pinky is None or np.linalg.norm(index - pinky) < 1e-6 * limbs.body.leg:
-        return rot.mul(rot.from_two_vectors(rot.rotate(forearm, direction), source_direction(slot)), forearm)
+        return rot.mul(rot.from_two_vectors(rot.rotate(forearm, direction), ahead), forearm)
     joint = JOINT_INDEX
     across = _SOURCE_REST[joint[f"{side}_index1"]] - _SOURCE_REST[joint[f"{side}_pinky1"]]
-    target, source = _frame(direction, index - pinky), _frame(source_direction(slot), across)
+    target, source = _frame(direction, index - pinky), _frame(ahead, across)
     return rot.matrix_to_quat(source @ target.T)
 
 

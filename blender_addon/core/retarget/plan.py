@@ -209,8 +209,8 @@ def _with_twists(plan: Plan) -> Plan:
             for bone in leaves:
                 along = float((body.heads[plan.driven[bone]] - start) @ (end - start)) / length**2
                 along = float(np.clip(along, 0.0, 1.0))
-                # a leaf that starts with the limb twists as its middle does
-                along = 0.5 if along < 0.05 and kind == "below" else along
+                # a leaf that starts with the limb twists as its middle does: of the limb, or of its part where there are several
+                along = 0.5 / len(leaves) if along < 0.05 and kind == "below" else along
                 share = 1.0 - along if kind == "above" else along
                 if kind == "below" and part == "knee":
                     continue

@@ -86,4 +86,7 @@ def weight(slot: str) -> float:
     """How much a slot counts in a score."""
     if slot in CORE:
         return 3.0
-    return 0.0 if slot == "root" or slot in TWIST else 0.25 if slot.rstrip("123") != slot else 1.0
+    if slot == "root" or slot in TWIST:
+        return 0.0
+    # many a rig of any kind has no fingers and no bones in its face
+    return 0.15 if slot.rstrip("123") != slot else 0.5 if slot == "jaw" or slot.endswith("_eye") else 1.0
