@@ -4,11 +4,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
 import numpy as np
-import torch
 
+from bridge_server.audio.encoder import AudioEncoder
+from bridge_server.audio.heard import Heard
 from bridge_server.audio.sound import Audio
 from bridge_server.face.generated import not_learnt
 from bridge_server.text.encoder import TextEncoder
@@ -16,8 +16,12 @@ from shared import rotations as rot
 
 from . import features
 from .assembly import calm_face
-from .sampler import SampleOptions, Speech, sample
-from .scheduling import plan
+from .audio_branch import AUDIO_RATE
+from .decoding import Networks as Drawing
+from .draws import Draw, SampleOptions
+from .outlook import ROWS, Outlook
+from .sampler import draw_together
+from .scheduling import Planner
 from .tokenizer import DOWN_RATE
 from .weights import Networks
 
@@ -25,26 +29,22 @@ __all__ = ["speak"]
 
 _FPS = 30.0
 
-Listen = Callable[[Audio | None, int, float], tuple[np.ndarray | None, np.ndarray | None]]
 
-
-def speak(net: Networks, encoder: TextEncoder, listen: Listen, audio: Audio, times: np.ndarray, strength: float,
+def speak(net: Networks, encoder: TextEncoder, hearing: AudioEncoder, audio: Audio, times: np.ndarray, strength: float,
           options: SampleOptions) -> tuple[np.ndarray, np.ndarray]:
     """The jaw's rotation (T, 4) and expression (T, 100) float32 at ``times`` (T,) seconds.
 
-    :param strength: scales both. :param listen: gives audio features (8 N, width) and where somebody speaks (N,) of a sound, for N tokens at a tempo.
+    :param strength: scales both.
     :raises UnderstudyError: ``unsupported`` where the weights have not learnt faces.
     """
-    if "face" not in net.tokenizer.group_names:
+    groups = tuple(net.tokenizer.group_names)
+    if "face" not in groups:
         raise not_learnt(str(net.card["name"]))
     frames = math.ceil(float(times[-1]) * _FPS) + 2
     tokens = math.ceil(frames / DOWN_RATE)
-    rows, given = listen(audio, tokens, 1.0)
-    made = plan([], tokens, encoder, speech=given, groups=tuple(net.tokenizer.group_names))
-    drawn = sample(
-        net.text, net.audio if given is not None else None, net.residual, net.tokenizer, made.conditions, made.strength, made.seeds,
-        options, speech=None if rows is None or given is None else Speech(
-            torch.from_numpy(rows)[None], torch.from_numpy(given), made.speech, torch.from_numpy(made.spoken)))
+    outlook = Outlook(Planner([], tokens, encoder, groups), Heard(hearing, audio, tokens, ROWS, AUDIO_RATE), tokens, frames, False)
+    drawn = draw_together(Drawing(net.text, net.audio, net.residual, net.tokenizer),
+                          [Draw(tokens, len(groups), outlook.look, options.seed)], options)[0]
     jaw, expression = calm_face(*features.decode_face(net.tokenizer.decode_features(drawn).parts["face"]), strength)
     position = np.clip(np.asarray(times, np.float64) * _FPS, 0, len(jaw) - 1)
     low = np.floor(position).astype(int)

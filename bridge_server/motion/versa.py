@@ -12,7 +12,6 @@ from typing import Any, Final
 import numpy as np
 import torch
 
-from bridge_server.audio.activity import speech_activity
 from bridge_server.audio.encoder import load_audio_encoder
 from bridge_server.audio.heard import Heard
 from bridge_server.audio.sound import Audio
@@ -177,7 +176,7 @@ class VersaGenerator:
     def speak(self, audio: Audio, times: np.ndarray, seed: int, strength: float) -> tuple[np.ndarray, np.ndarray]:
         """See :func:`.learned_face.speak`."""
         options = SampleOptions(seed=seed, size=_SIZES[self._smaller])
-        return speak(self.networks, self.encoder, self._listen, audio, times, strength, options)
+        return speak(self.networks, self.encoder, self.hearing, audio, times, strength, options)
 
     def _speaks_itself(self, request: MotionRequest) -> bool:
         """Whether jaw and expression come from the face tokens. :raises UnderstudyError: where that is asked for and there are none."""
@@ -366,16 +365,6 @@ class VersaGenerator:
         before = motion.rotations[:1] if former is None or not first else former.rotations[-1:]
         motion.rotations = rot.continuous(np.concatenate((before, motion.rotations)))[1:]
         return motion
-
-    def _listen(self, audio: Audio | None, tokens: int, tempo: float) -> tuple[np.ndarray | None, np.ndarray | None]:
-        """Audio features (8 N, width) and where somebody speaks (N,); None and None without speech."""
-        if audio is None:
-            return None, None
-        # row k of a token's eight lies in the middle of its eighth
-        rate = AUDIO_RATE * tempo
-        rows = self.hearing.features(audio.samples, audio.rate, tokens * ROWS, rate, 0.5 / rate)
-        given = speech_activity(rows, ROWS)
-        return (rows, given) if given.any() else (None, None)
 
     def _fine_layers(self, directions: list[Direction], options: SampleOptions, frames: int, report: Report) -> list[FineLayer]:
         """Strips for an arm or the head, each performed by itself."""
