@@ -167,8 +167,10 @@ def fill(nets: Networks, windows: Sequence[Window], make_noise: Callable[[np.nda
     left = torch.from_numpy(np.array([[[int(c * p)] for c in wanted] for p in part])).to(device, non_blocking=True)
     shares = torch.tensor([options.temperature * options.order_noise * (1 - (k + 1) / steps) for k in range(steps)]).to(
         device, non_blocking=True)
-    tokens = torch.where(torch.from_numpy(hidden).to(device, non_blocking=True), codes, known[..., 0])
-    key = (len(rows), length, asked.text is None, options.text_guidance, options.audio_guidance, options.temperature, options.top)
+    # rows that only fill a batch up are drawn nothing, whatever is known of them
+    tokens = torch.where(torch.from_numpy(hidden).to(device, non_blocking=True), codes, known[..., 0].clamp_min(0))
+    key = (len(rows), length, asked.text is None, options.text_guidance, options.audio_guidance, options.temperature, options.top,
+           options.size.together)
 
     def step(inputs: Sequence[Tensor]) -> Tensor:
         return _step(nets, inputs[0], inputs[1], inputs[2], inputs[3], asked.like(inputs[4:]), options)
