@@ -9,7 +9,7 @@ from typing import Final
 
 import numpy as np
 
-from . import espeak, flite
+from . import espeak, festival, flite
 from .corpus import Sentence
 from .speech import Speech
 
@@ -18,7 +18,7 @@ __all__ = ["Persona", "Voice", "make_personas", "say"]
 
 @dataclass(frozen=True)
 class Voice:
-    """``name`` in the engine; ``rate`` words a minute (eSpeak NG) or a factor on durations (Flite)."""
+    """``name`` in the engine; ``rate`` words a minute (eSpeak NG) or a factor on durations (Flite, Festival)."""
 
     engine: str
     name: str
@@ -34,7 +34,7 @@ class Voice:
     @property
     def licence(self) -> str:
         """What the audio stands under."""
-        return espeak.LICENCE if self.engine == "espeak-ng" else flite.LICENCE
+        return {"espeak-ng": espeak.LICENCE, "flite": flite.LICENCE, "festival": festival.LICENCE}[self.engine]
 
 
 @dataclass(frozen=True)
@@ -94,11 +94,18 @@ _VARIANTS: Final = {
     "test": ("m7", "f2", "aunty", "david", "rob"),
 }
 _FLITE: Final = {"train": ("slt", "rms"), "val": ("kal16",), "test": ("awb",)}
+_FESTIVAL: Final = {"train": ("ked_diphone", "cmu_us_slt_arctic_hts"), "val": ("kal_diphone",), "test": ()}
+"""Not in another split than Flite's voice of the same person: slt, and kal16 for kal_diphone."""
 _SIZES: Final = {"train": 96, "val": 8, "test": 10}
 
 
 def _voice(rng: np.random.Generator, split: str, index: int) -> Voice:
     names = _FLITE[split]
+    spoken = [name for name in _FESTIVAL[split] if festival.available(name)]
+    # every ninth speaker has a Festival voice
+    if spoken and index % 9 == 5:
+        name = spoken[(index // 9) % len(spoken)]
+        return Voice("festival", name, float(rng.uniform(0.85, 1.2)), float(rng.uniform(0.88, 1.14)), 50.0)
     # every third speaker has a Flite voice; those few voices are told apart by tempo and pitch
     if flite.available() and index % 3 == 2:
         name = names[(index // 3) % len(names)]
@@ -145,6 +152,10 @@ def say(persona: Persona, sentences: Sequence[Sentence], rng: np.random.Generato
     if v.engine == "flite":
         return [flite.speak(s.text, voice=v.name, stretch=float(np.clip(v.rate * rng.uniform(0.93, 1.08), 0.75, 1.4)),
                             pitch_shift=float(v.pitch * rng.uniform(0.96, 1.04))) for s in sentences]
+    if v.engine == "festival":
+        return festival.speak_all([
+            festival.Request(s.text, float(np.clip(v.rate * rng.uniform(0.93, 1.08), 0.75, 1.4)), float(v.pitch * rng.uniform(0.96, 1.04)))
+            for s in sentences], v.name)
     return espeak.speak_all([
         espeak.Request(s.text, v.name, int(v.rate * rng.uniform(0.92, 1.08)),
                        int(np.clip(v.pitch + rng.normal(0, 4), 5, 95)),

@@ -16,6 +16,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("--config", default="starter", help="a recipe's name or TOML file")
     parser.add_argument("--data", type=Path, required=True, help="folder that holds the motion sets")
     parser.add_argument("--folder", type=Path, required=True, help="folder of this run; the same folder resumes")
+    parser.add_argument("--speech", type=Path, nargs="+", default=[], metavar="FOLDER",
+                        help="performances with speech to learn from instead of the recipe's: prepared sets with sound, such as BEAT2, "
+                        "or what 'understudy synthesize' made")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--bf16", action="store_true", help="bfloat16 autocast")
     parser.add_argument("--threads", type=int, default=0, help="CPU threads (0: all)")
@@ -39,7 +42,8 @@ def run(arguments: argparse.Namespace) -> int:
         from .video_command import run as train_video
 
         return train_video(arguments)
-    recipe = load_recipe(arguments.config, arguments.folder, arguments.data, device=arguments.device, bf16=arguments.bf16)
+    recipe = load_recipe(arguments.config, arguments.folder, arguments.data, device=arguments.device, bf16=arguments.bf16,
+                         speech=tuple(arguments.speech))
     stages = [s for s in STAGES if s != "release"] if arguments.stage == "all" else [arguments.stage]
     if arguments.minutes is not None:
         recipe.minutes = dict.fromkeys(stages, arguments.minutes)

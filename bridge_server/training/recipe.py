@@ -43,6 +43,7 @@ class Recipe:
 
     :ivar run: folder of checkpoints, logs and weights. :ivar data: folder that holds the motion sets.
     :ivar settings: the TOML file's content.
+    :ivar speech: folders of performances with speech, instead of those that the settings name.
     """
 
     run: Path
@@ -51,6 +52,7 @@ class Recipe:
     device: str = "cpu"
     bf16: bool = False
     minutes: dict[str, float] = field(default_factory=dict)
+    speech: tuple[Path, ...] = ()
 
     @property
     def weights(self) -> Path:
@@ -88,6 +90,8 @@ class Recipe:
         marks = [stem]
         if (text := self._encoder("text_encoder", "minilm")["name"]) != "minilm":
             marks += [text, self.text_encoder().digest[:8]]
+        if stem == "speech" and self.speech:
+            marks.append(hashlib.sha256(repr([str(f.resolve()) for f in self.speech]).encode()).hexdigest()[:8])
         if stem == "speech" and (asked := self._encoder("audio_encoder", "mel"))["name"] != "mel":
             facts = self.audio_encoder().card()
             marks += [asked["name"], facts["sha256"][:8], hashlib.sha256(repr(facts["layer"]).encode()).hexdigest()[:4]]
@@ -133,6 +137,8 @@ class Recipe:
     @property
     def speech_folders(self) -> list[Path]:
         """The performances with speech: synthesized ones below the run's folder, prepared sets (BEAT2) in the data folder."""
+        if self.speech:
+            return list(self.speech)
         named = self.settings["speech"]
         found = []
         for name in [named] if isinstance(named, str) else named:
@@ -290,7 +296,9 @@ def _card(recipe: Recipe, folder: Path | None = None) -> None:
     # a folder of the encoders says nothing on another machine
     public = {k: {n: x for n, x in v.items() if n != "folder"} if k in ("text_encoder", "audio_encoder") and isinstance(v, dict) else v
               for k, v in s.items()}
-    sets = [*s["data"], *(f.name for f in recipe.speech_folders if f.parent == recipe.data)]
+    if recipe.speech:
+        public["speech"] = [f.name for f in recipe.speech]
+    sets = [*s["data"], *(f.name for f in recipe.speech_folders if f.parent == recipe.data or f in recipe.speech)]
     write_card(
         folder or recipe.weights, name=s["name"], version=s["version"], licence=s["licence"], data=list(dict.fromkeys(sets)),
         non_commercial=bool(s.get("non_commercial", False)),

@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bridge_server.synthesis import corpus, espeak, flite
+from bridge_server.synthesis import corpus, espeak, festival, flite, persona
 from bridge_server.synthesis.gestures import trigger
 from bridge_server.synthesis.paths import minimum_jerk
 from bridge_server.synthesis.speech import RATE, accents, join, loudness
@@ -14,7 +14,9 @@ from shared.errors import UnderstudyError
 
 needs_espeak = pytest.mark.skipif(not espeak.available(), reason="eSpeak NG is not installed")
 needs_flite = pytest.mark.skipif(not flite.available(), reason="Flite is not installed")
-ENGINES = [pytest.param(espeak.speak, marks=needs_espeak), pytest.param(flite.speak, marks=needs_flite)]
+needs_festival = pytest.mark.skipif(not festival.available("ked_diphone"), reason="Festival's voice ked is not installed")
+ENGINES = [pytest.param(espeak.speak, marks=needs_espeak), pytest.param(flite.speak, marks=needs_flite),
+           pytest.param(festival.speak, marks=needs_festival)]
 
 
 @pytest.mark.parametrize("speak", ENGINES)
@@ -113,3 +115,38 @@ def test_minimum_jerk_starts_and_ends_at_rest() -> None:
     assert speed[0] < 1e-4 and speed[-1] < 1e-4
     assert speed.max() == pytest.approx(1.875, abs=1e-3)
     assert np.array_equal(minimum_jerk(np.array([-1.0, 2.0])), [0.0, 1.0])
+
+
+@needs_festival
+def test_festival_voices_take_tempo_and_pitch_and_refuse_what_is_not_there() -> None:
+    plain, slow = (festival.speak("Good morning, everybody.", stretch=x) for x in (1.0, 1.3))
+    assert 1.15 < slow.words[-1].end / plain.words[-1].end < 1.4
+    assert [w.text for w in plain.words] == ["Good", "morning", "everybody"] and plain.syllables[1].stress == 2
+    high = festival.speak("Good morning, everybody.", pitch_shift=1.2)
+    assert not np.array_equal(high.samples[:4000], plain.samples[:4000])
+    with pytest.raises(UnderstudyError, match="not installed"):
+        festival.speak("Hello.", voice="nobody")
+    with pytest.raises(UnderstudyError, match="says nothing"):
+        festival.speak("...")
+
+
+def test_labels_of_festival_are_read_word_by_word() -> None:
+    text = ("#\t0\t0.2\t0\t0\t0\t0\n" "m\t0.2\t0.3\t-\t1\t_4\tMy\n" "ay\t0.3\t0.4\t+\t1\t_4\tMy\n"
+            "m\t0.4\t0.5\t-\t1\t_9\tmy\n" "ay\t0.5\t0.7\t+\t0\t_9\tmy\n" "#\t0.7\t0.9\t0\t0\t0\t0\n")
+    words, phonemes = festival._label(text)
+    assert [(w.text, w.start, w.end) for w in words] == [("My", 0.2, 0.4), ("my", 0.4, 0.7)]
+    assert [(p.name, p.word, p.vowel, p.stress) for p in phonemes] == [("m", 0, False, 0), ("ay", 0, True, 2), ("m", 1, False, 0), ("ay", 1, True, 0)]
+
+
+def test_speakers_have_festival_voices_where_they_are_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(festival, "_voices", lambda: frozenset(festival.VOICES))
+    monkeypatch.setattr(flite, "available", lambda: True)
+    found = {split: persona.make_personas(1, split) for split in ("train", "val", "test")}
+    engines = [p.voice.engine for p in found["train"]]
+    assert engines.count("festival") == 11 and engines.count("flite") > 15 and engines.count("espeak-ng") > 50
+    names = {split: {p.voice.label for p in row} for split, row in found.items()}
+    assert not names["train"] & names["val"] and not names["train"] & names["test"]
+    assert {p.voice.licence for p in found["train"]} >= {festival.LICENCE, flite.LICENCE, espeak.LICENCE}
+    monkeypatch.setattr(festival, "_voices", frozenset)
+    without = persona.make_personas(1, "train")
+    assert not any(p.voice.engine == "festival" for p in without)
