@@ -91,7 +91,7 @@ class UNDERSTUDY_OT_strip_drag(OverStrips, bpy.types.Operator):
             settings.direction_index = list(settings.directions).index(item)
         self._hit = hit
         self._from = board.to_frame(x)
-        self._pixels = x
+        self._pixels = (x, y)
         self._strips = overlay.strips_of(character)
         self._moved = False
         context.window_manager.modal_handler_add(self)
@@ -105,7 +105,7 @@ class UNDERSTUDY_OT_strip_drag(OverStrips, bpy.types.Operator):
             return {"CANCELLED"}
         if event.type == "MOUSEMOVE":
             # a click with an unsteady hand is no drag
-            if self._moved or abs(event.mouse_region_x - self._pixels) > 3:
+            if self._moved or max(abs(event.mouse_region_x - self._pixels[0]), abs(event.mouse_region_y - self._pixels[1])) > 3:
                 self._moved = True
                 self._move(context, character, event)
         elif event.type in ("RIGHTMOUSE", "ESC"):

@@ -147,7 +147,7 @@ def paint(context: bpy.types.Context, character: Any, board: Board, job: Job | N
     for strip in board.strips:
         if strip.end >= start and strip.start <= end:
             _strip(brush, board, strip, size, text, names)
-    brush.boxes([(0, board.base, names, board.top)], (0.0, 0.0, 0.0, 0.45))
+    brush.boxes([(0, board.base, names, board.top)], (0.0, 0.0, 0.0, 0.35))
     for lane in LANES:
         y, height = board.lane_bottom(lane), board.height_of(lane)
         _text(lane.replace("_", " "), (0, y, names, y + height), min(size * 0.9, height), (*text, 0.7))
@@ -172,12 +172,12 @@ def hint(context: bpy.types.Context) -> None:
     words = bpy.app.translations.pgettext_iface("Directions: drag this editor's upper edge up")
     size = overlay.TEXT_PIXELS * scale
     blf.size(0, size)
-    left, bottom = (context.region.width - blf.dimensions(0, words)[0]) / 2, 3 * scale
+    left, bottom = (context.region.width - blf.dimensions(0, words)[0]) / 2, 9 * scale
     gpu.state.blend_set("ALPHA")
-    _Brush().boxes([(left - 2 * PAD, bottom, context.region.width - left + 2 * PAD, bottom + size + 5 * scale)], (0.0, 0.0, 0.0, 0.6))
+    _Brush().boxes([(left - 2 * PAD, bottom, context.region.width - left + 2 * PAD, bottom + size + 2 * scale)], (0.0, 0.0, 0.0, 0.6))
     gpu.state.blend_set("NONE")
     blf.color(0, 1.0, 1.0, 1.0, 0.9)
-    blf.position(0, left, bottom + 4 * scale, 0)
+    blf.position(0, left, bottom + 3 * scale, 0)
     blf.draw(0, words)
 
 

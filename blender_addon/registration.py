@@ -52,11 +52,14 @@ def _add_keys() -> None:
     if config is None:  # in the background
         return
     keymap = config.keymaps.new(name="Dopesheet", space_type="DOPESHEET_EDITOR")
+    # at the lower end of these editors Blender's key map of markers takes double clicks, even where there is no marker
+    markers = config.keymaps.new(name="Markers", space_type="EMPTY")
     for operator, key, value, modifiers, values in (*overlay_ops.KEYS, *face.KEYS):
-        item = keymap.keymap_items.new(operator, key, value, **modifiers)
-        for name, content in values.items():
-            setattr(item.properties, name, content)
-        _keys.append((keymap, item))
+        for place in (keymap, markers) if value == "DOUBLE_CLICK" else (keymap,):
+            item = place.keymap_items.new(operator, key, value, **modifiers)
+            for name, content in values.items():
+                setattr(item.properties, name, content)
+            _keys.append((place, item))
 
 
 def _remove_keys() -> None:
@@ -64,8 +67,10 @@ def _remove_keys() -> None:
         keymap.keymap_items.remove(item)
     config: Any = bpy.context.window_manager.keyconfigs.addon
     # the key map may be shared with another add-on
-    if _keys and not _keys[0][0].keymap_items:
-        config.keymaps.remove(_keys[0][0])
+    for name in {keymap.name for keymap, _ in _keys}:
+        keymap = config.keymaps.get(name)
+        if keymap is not None and not keymap.keymap_items:
+            config.keymaps.remove(keymap)
     _keys.clear()
 
 
