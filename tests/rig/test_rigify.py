@@ -98,6 +98,17 @@ def test_fk_controls_move_the_deforming_bones(generated: bpy.types.Object) -> No
         assert _check(rig, motion, frame) >= 12
 
 
+def test_a_stretched_object_is_told_of(generated: bpy.types.Object) -> None:
+    rig = generated
+    assert not retarget(wild(1), read_rig(rig), detect_rig(rig)).notes
+    rig.scale = (1.0, 0.8, 1.4)
+    bpy.context.view_layer.update()
+    notes = retarget(wild(1), read_rig(rig), detect_rig(rig)).notes
+    rig.scale = (1.0, 1.0, 1.0)
+    bpy.context.view_layer.update()
+    assert len(notes) == 1 and "stretched" in notes[0] and "Apply" in notes[0]
+
+
 def test_a_take_switches_the_limbs_to_fk(generated: bpy.types.Object) -> None:
     rig = generated
     for bone in rig.pose.bones:

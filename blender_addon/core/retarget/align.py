@@ -200,7 +200,7 @@ class _Limbs:
         return self._tail(slot, self.index[self.mapping.bones(slot)[-1]])
 
     def _tail(self, slot: str, bone: int) -> np.ndarray:
-        """The tail of a segment's last bone, unless the rig's tails say nothing or it points far away from where the segment before it goes.
+        """The tail of a segment's last bone, unless the rig's tails say nothing or it points far from where the segment before goes.
 
         What hangs on such a bone then tells where it ends, or else it goes straight on.
         """

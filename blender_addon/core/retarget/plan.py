@@ -163,9 +163,19 @@ def make_plan(rig: RigRest, mapping: Mapping, options: RetargetOptions) -> Plan:
     to_basis = np.where(has[:, None], rot.mul(rot.conjugate(rest), rest[anchor]), rot.conjugate(rest))
     arm = np.where(has[:, None], rot.rotate(rot.conjugate(rest[anchor]), body.heads[driven] - body.heads[driven][anchor]),
                    body.heads[driven])
+    notes = (*body.notes, *_stretched(rig))
     plan = Plan(rig, mapping, body, np.array(driven), slots, np.array([[s[1], s[2]] for s in info]),
-                np.array([s[3] for s in info]), factor, anchor, to_basis, arm, (), body.notes, *_controls(rig, mapping))
+                np.array([s[3] for s in info]), factor, anchor, to_basis, arm, (), notes, *_controls(rig, mapping))
     return _with_twists(plan) if options.twist else plan
+
+
+def _stretched(rig: RigRest) -> tuple[str, ...]:
+    """A sentence where the object's scale is one that Blender's constraints do not bear: they drop the shear that it brings."""
+    sizes = np.linalg.svd(rig.object_matrix[:3, :3], compute_uv=False)
+    if not np.any(rig.constrained & rig.deform) or sizes[0] < 1.01 * max(float(sizes[2]), 1e-12):
+        return ()
+    return ("The armature object is stretched, and the rig moves bones by constraints, which Blender computes without the stretch: hands "
+            "and feet will be off. Apply the object's scale before generating the rig.",)
 
 
 def _controls(rig: RigRest, mapping: Mapping) -> tuple[dict[str, str], dict[str, str], dict[str, float]]:
