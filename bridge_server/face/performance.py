@@ -40,7 +40,7 @@ class FaceOptions:
     :ivar words: words with times that the artist has corrected; nothing is aligned or recognised then. Words without
         phonemes get them from their text.
     :ivar segments: the same as mouth shapes, for those who have no words.
-    :ivar language: of the speech, such as ``en``, or None when unknown; helps the recogniser where it is English.
+    :ivar language: of the speech, such as ``en``, or None when unknown; only an English transcript is aligned.
     """
 
     emotions: Mapping[str, np.ndarray | float] = field(default_factory=dict)

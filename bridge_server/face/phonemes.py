@@ -10,15 +10,14 @@ import numpy as np
 
 from bridge_server.audio.sound import Audio
 from bridge_server.face import align as aligner
-from bridge_server.face import listening, recogniser, transcript
-from bridge_server.face.acoustics import HOP, Acoustics, mono16
+from bridge_server.face import listening, phones, recogniser, transcript
+from bridge_server.face.acoustics import Acoustics, mono16
 from bridge_server.face.mouth import Segment
-from bridge_server.face.shapes_in_time import split_shapes
-from bridge_server.face.visemes import BILABIALS, VISEME_INDEX, VISEMES, arpabet_visemes
+from bridge_server.face.visemes import BILABIALS, VISEMES
 from bridge_server.face.words import from_segments, to_segments
 from shared.speech import Word
 
-__all__ = ["NO_WEIGHTS", "Phonemes", "decode", "find", "noticed", "phone_loop", "vote"]
+__all__ = ["NO_WEIGHTS", "Phonemes", "decode", "find", "noticed"]
 
 _LONGEST_ALIGNED: Final = 900.0
 """Seconds; without the recogniser a speech is aligned in one piece, and the aligner keeps all of it in memory."""
@@ -28,11 +27,10 @@ _FOLLOW: Final = 0.5
 """Weight of what follows what in speech, beside what is heard."""
 _BIAS: Final = np.array([0.6 if v in BILABIALS else 0.0 for v in VISEMES])
 """Added to log probabilities: a bilabial that is missed is seen at once, lips that touch on an /n/ hardly."""
-
+_CLOSING: Final = 1.5
+"""Added once for each bilabial, so that more of them are found without being longer."""
 
 NO_WEIGHTS: Final = "The viseme recogniser's weights are missing; the lips follow loudness and tone."
-_SAY: Final = 0.35
-"""Share of pocketsphinx's phone loop where the speech is known to be English."""
 
 
 @dataclass
@@ -65,6 +63,7 @@ def decode(probabilities: np.ndarray, follow: np.ndarray | None = None) -> list[
     change = np.full((count, count), _CHANGE)
     if follow is not None:
         change += _FOLLOW * (np.log(np.maximum(follow, 1e-4)) + np.log(count - 1))
+    change[:, _BIAS > 0] += _CLOSING
     np.fill_diagonal(change, -np.inf)
     # two states per viseme, entered and held, make the shortest segment two rows long
     first, held = scores[0].copy(), np.full(count, -np.inf)
@@ -95,34 +94,6 @@ def decode(probabilities: np.ndarray, follow: np.ndarray | None = None) -> list[
         )
         for a, b in zip(edges[:-1], edges[1:], strict=True)
     ]
-
-
-def phone_loop(samples: np.ndarray) -> list[Segment]:
-    """pocketsphinx's own recognition of English phones without a transcript, as visemes.
-
-    :param samples: (N,) mono float at 16 kHz.
-    """
-    from pocketsphinx import Decoder, get_model_path
-
-    options = {"lm": None, "dict": None, "lw": 2.0, "beam": 1e-20, "pbeam": 1e-20, "loglevel": "FATAL"}
-    decoder = Decoder(allphone=get_model_path("en-us/en-us-phone.lm.bin"), **options)
-    peak = max(float(np.abs(samples).max(initial=0)), 1e-4)
-    decoder.start_utt()
-    decoder.process_raw((np.clip(samples * (0.5 / peak), -1, 1) * 32767).astype("<i2").tobytes(), full_utt=True)
-    decoder.end_utt()
-    found = decoder.seg() or ()
-    phones = [(s.start_frame * HOP, (s.end_frame + 1) * HOP, s.word, arpabet_visemes(s.word)) for s in found]
-    return [Segment(a, b, v, n) for a, b, v, n in split_shapes(phones)]
-
-
-def vote(probabilities: np.ndarray, segments: list[Segment]) -> np.ndarray:
-    """Probabilities (M, 15) in which another recogniser's segments have a share of the say."""
-    other = np.full_like(probabilities, 0.1 / len(VISEMES))
-    for s in segments:
-        first, last = (int(np.ceil(t / recogniser.FRAME)) for t in (s.start, s.end))
-        other[first:last, VISEME_INDEX[s.viseme]] += 0.9
-    other /= other.sum(axis=1, keepdims=True)
-    return (1 - _SAY) * probabilities + _SAY * other
 
 
 def _clock(seconds: float) -> str:
@@ -185,8 +156,7 @@ def find(audio: Audio, acoustics: Acoustics, text: str | None, language: str | N
     """Visemes with times: by alignment where a transcript fits, else by the recogniser, else none.
 
     :param text: the transcript, if known.
-    :param language: of the speech, if known. For ``en`` pocketsphinx's phone loop, trained on people, joins the
-        recogniser, trained on synthetic voices; for other languages it would only disturb.
+    :param language: of the speech, if known; a transcript in another than English is not aligned.
     """
     net = recogniser.load()
     heard = net(acoustics.mel) if net is not None else None
@@ -205,9 +175,7 @@ def find(audio: Audio, acoustics: Acoustics, text: str | None, language: str | N
         return Phonemes([], "signal", [*warnings, NO_WEIGHTS, *noticed(acoustics, None)])
     speaking = listening.speaking(acoustics, heard)
     warnings += noticed(acoustics, speaking)
-    if language.lower().startswith("en") and aligner.available():
-        heard = vote(heard, phone_loop(mono16(audio)))
-    segments = decode(heard, net.follow if net is not None else None)
+    segments = decode(phones.both(heard, mono16(audio)), net.follow if net is not None else None)
     recognised = from_segments(segments)
     if fitted is None:
         return Phonemes(segments, "recogniser", warnings, recognised, speaking)

@@ -19,7 +19,7 @@ from scipy.ndimage import gaussian_filter1d, uniform_filter1d
 
 from bridge_server.audio.sound import Audio
 from bridge_server.face import acoustics as ac
-from bridge_server.face import listening, phonemes, recogniser
+from bridge_server.face import listening, phonemes, phones, recogniser
 from bridge_server.face.mouth import Segment, close_lips, coarticulate, mouth_from_signal, scale_jaw
 from bridge_server.face.prosody import Prosody, find_prosody
 from bridge_server.face.visemes import VISEMES
@@ -39,6 +39,8 @@ _SAMPLE: Final = (30, 100)
 """Runs of a longer clip's sample, and rows of a run."""
 _JUDGED: Final = 2000
 """Rows by which the speaker's vocal tract is judged."""
+_COMPARED: Final = 800
+"""Rows by which it is judged how much a second opinion counts; the first frames wait for it."""
 _FIRST, _LATER = (950, 1400), (1200, 2400)
 """Rows that the first stretch lasts, and another: at least and at most."""
 _UNCERTAIN: Final = 2.0
@@ -114,9 +116,17 @@ class Speech:
         self._cuts = [self.rows] if whole else _quiet_cuts(x, self.rows)
         self._found = self._at_once(audio, transcript, whole)
         self._net = recogniser.load() if self._found is None else None
+        self._model = phones.load() if self._net is not None else None
         self.source = self._found.source if self._found else "recogniser" if self._net else "signal"
         if self._net is not None:
-            self._voice = self._net.voice(ac.log_mel(_loudest(x)), sample.mel)
+            loud = _loudest(x)
+            mel = ac.log_mel(loud)
+            self._voice = self._net.voice(mel, sample.mel)
+            if self._model is not None:
+                self._opinion = self._model.voice(loud)
+                part = self._net.hear(mel[:_COMPARED], self._voice)
+                other = self._model.hear(loud[: _COMPARED * round(ac.RATE * ac.HOP)], self._opinion)
+                self._share = phones.share(part, other[: len(part)])
             self._heard = np.zeros((0, len(VISEMES)), np.float32)
         self._segments: list[Segment] = []
         self._starts = [s.start for s in self._found.segments] if self._found else []
@@ -217,9 +227,10 @@ class Speech:
         self._heard = np.concatenate((self._heard, fresh))
         heard = self._heard[low // 2 :]
         speaking = listening.speaking(a, heard)
-        if (self._asked.language or "").lower().startswith("en") and phonemes.aligner.available():
+        if self._model is not None:
             step = round(ac.RATE * ac.HOP)
-            heard = phonemes.vote(heard, phonemes.phone_loop(self._x[low * step : high * step]))
+            other = self._model.hear(self._x[low * step : high * step], self._opinion)[: len(heard)]
+            heard = phones.joined(heard, other, self._share)
         return phonemes.decode(heard, self._net.follow), speaking
 
     def _keep(self, segments: list[Segment], low: int, first: int, stop: int) -> None:
