@@ -5,6 +5,7 @@ A step returns the seconds until the next one, or None to be asked again. Where 
 that can take it.
 """
 
+import json
 import os
 import sys
 import time
@@ -62,7 +63,9 @@ def open_panel():
 
 def choose_tab():
     # a splash screen that was already on its way goes when something is pressed
-    (HERE / "shots" / "escape.wanted").touch()
+    wish = HERE / "shots" / "hand.part"
+    wish.write_text(json.dumps(["mousemove", "300", "400", "key", "Escape", "sleep", "0.5"]))
+    wish.rename(wish.with_suffix(".wanted"))
     region = next(r for r in area_of("VIEW_3D").regions if r.type == "UI")
     region.active_panel_category = "Understudy"
     return 0.5
@@ -164,7 +167,9 @@ STEPS = [prepare, open_panel, choose_tab, add_character, speech_and_directions, 
          wait_for_take, show_take, picture_of_take]
 sys.path.insert(0, str(HERE))
 import ui_film  # noqa: E402  (stands beside this file)
+import ui_panels  # noqa: E402
 
+STEPS += ui_panels.steps(sys.modules[__name__])
 STEPS += ui_film.steps(sys.modules[__name__])
 
 

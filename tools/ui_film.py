@@ -13,14 +13,6 @@ def steps(drive):
     """The steps, with ``ui_drive``'s helpers."""
 
     def open_film():
-        # Blender remembers what is folded by a panel's name, and no script can fold one: so they come again under other names
-        names = [n for n in dir(bpy.types) if n.startswith("UNDERSTUDY_PT_")
-                 and getattr(getattr(bpy.types, n), "bl_parent_id", "") == "UNDERSTUDY_PT_main"]
-        for name in sorted(names, key=lambda n: n != "UNDERSTUDY_PT_film"):
-            kind = getattr(bpy.types, name)
-            bpy.utils.unregister_class(kind)
-            options = set() if name == "UNDERSTUDY_PT_film" else {"DEFAULT_CLOSED"}
-            bpy.utils.register_class(type(f"{name}_again", (kind,), {"bl_idname": f"{name}_again", "bl_options": options}))
         character = bpy.context.scene.understudy.character
         drive.in_view(bpy.ops.understudy.film_picture, filepath=str(drive.HERE / "astronaut.png"))
         drive.in_view(bpy.ops.understudy.film_permit, kind="LICENCE", words="NASA, public domain")
