@@ -2,8 +2,8 @@
 """Who performs a face: the rules of this package, Audio2Face-3D weights that the user has, or another package.
 
 A route is found by name: ``rules`` (the default), ``audio2face`` (the folder of a model is named by
-``UNDERSTUDY_AUDIO2FACE``), ``generator`` (weights that have learnt faces, see :mod:`.generated`), or an entry point of the group ``understudy.faces``, which is a
-callable without arguments that gives a :class:`Route`.
+``UNDERSTUDY_AUDIO2FACE``), ``generator`` (weights that have learnt faces, see :mod:`.generated`), or an entry point of the
+group ``understudy.faces``, which is a callable without arguments that gives a :class:`Route`.
 """
 
 from __future__ import annotations

@@ -251,7 +251,8 @@ def _speech_sets(recipe: Recipe) -> tuple[TokenSet, TokenSet]:
                               "Run `understudy synthesize` into that folder first, or name a prepared set with speech, such as BEAT2.")
     recipe.check_terms({f.name for f in folders if any(record.get("non_commercial") for record in read_index(f))})
     tokenizer, table, encoder = _load_tokenizer(recipe), TextTable(), recipe.audio_encoder()
-    training = [build_speech_set(f, "train", tokenizer, table, changed=True, seed=recipe.settings["seed"], encoder=encoder) for f in folders]
+    seed = recipe.settings["seed"]
+    training = [build_speech_set(f, "train", tokenizer, table, changed=True, seed=seed, encoder=encoder) for f in folders]
     validation = [build_speech_set(f, "val", tokenizer, table, mirror=False, encoder=encoder) for f in folders]
     sets = (_together(training), _together(validation))
     table.embed(recipe.text_encoder())

@@ -43,7 +43,8 @@ def build_speech_set(
 ) -> TokenSet:
     """Windows of every clip with speech, of a synthesized set (:mod:`bridge_server.synthesis`) or a prepared one (BEAT2).
 
-    Hands and face are taken where the clips have them and the tokenizer knows them; mirrored motion has no face. Where somebody speaks the caption is the paper's fixed sentence, in long pauses the idle one, as at performance.
+    Hands and face are taken where the clips have them and the tokenizer knows them; mirrored motion has no face. Where somebody
+    speaks the caption is the paper's fixed sentence, in long pauses the idle one, as at performance.
 
     :param changed: the mirrored motion hears the speech through noise, rooms and codecs (:mod:`bridge_server.synthesis.augment`);
         a clip with a face is taken once more for that, not mirrored.

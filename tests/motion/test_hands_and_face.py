@@ -125,8 +125,8 @@ def test_the_rules_perform_the_face_unless_asked_otherwise(generator: versa.Vers
     assert plain.expression.shape == (180, 0) and plain.metadata["lips"] != "generator"
     assert np.array_equal(plain.rotations[:, FINGERS].astype(np.float32), take.rotations[:, FINGERS]), "the same tokens, so the same hands"
     assert moved(plain.rotations[:, JAW], take.rotations[:, JAW])
-    half = generator.perform(MotionRequest(duration=6.0, directions=STRIPS, seed=4, face_settings=FaceSettings(route="generator", mouth=0.5)),
-                             voice(), quiet)
+    softer = FaceSettings(route="generator", mouth=0.5)
+    half = generator.perform(MotionRequest(duration=6.0, directions=STRIPS, seed=4, face_settings=softer), voice(), quiet)
     assert np.allclose(half.expression, 0.5 * take.expression, atol=1e-5)
     silent = generator.perform(MotionRequest(duration=2.0, directions=STRIPS[:1], seed=4, face_settings=LEARNT), None, quiet)
     assert silent.expression.shape == (60, 0) and silent.metadata["lips"] == "none"
@@ -187,7 +187,8 @@ def test_a_face_alone_by_the_same_weights(trained: Recipe, take: Motion, monkeyp
     new = remade(LEARNT, take)
     outside, inside = np.r_[0:60, 120:180], slice(70, 110)
     assert np.array_equal(new.expression[outside], take.expression[outside]) and moved(new.expression[inside], take.expression[inside])
-    assert np.array_equal(new.rotations[outside], take.rotations[outside]) and moved(new.rotations[inside, JAW], take.rotations[inside, JAW])
+    assert np.array_equal(new.rotations[outside], take.rotations[outside])
+    assert moved(new.rotations[inside, JAW], take.rotations[inside, JAW])
     assert np.array_equal(new.rotations[:, FINGERS], take.rotations[:, FINGERS]) and new.metadata["lips"] == "generator"
     ruled = remade(FaceSettings(), take)
     assert np.abs(ruled.expression[inside]).max() == 0 and np.array_equal(ruled.expression[outside], take.expression[outside])
