@@ -12,7 +12,6 @@ from bpy_extras.io_utils import ExportHelper
 
 from . import cast, compat, preferences, takes
 from .shared.errors import UnderstudyError
-from .shared.shots import export_variant
 
 if TYPE_CHECKING:
     from .shared.motion import Motion
@@ -152,6 +151,8 @@ def write_take(context: bpy.types.Context, character: Any, path: Path) -> None:
 
     :raises UnderstudyError: ``not_found`` without a take, ``unsupported``, ``file_invalid``.
     """
+    from .shared.shots import export_variant
+
     take = takes.current(character)
     motion = takes.motion_of(take.action if take else None)
     variant = export_variant(path)
@@ -213,6 +214,8 @@ class UNDERSTUDY_OT_export_character(_Export, bpy.types.Operator):
 
     def write(self, context: bpy.types.Context, character: Any, path: Path) -> None:
         """Write the file."""
+        from .shared.shots import export_variant
+
         if path.suffix.lower() not in RIG_SUFFIXES:
             raise UnderstudyError("unsupported", f"A character cannot be written as {path.suffix or 'this'}.",
                                   "Choose a name that ends in .fbx or .glb.")
@@ -231,6 +234,8 @@ class UNDERSTUDY_OT_export_motion(_Export, bpy.types.Operator):
 
     def write(self, context: bpy.types.Context, character: Any, path: Path) -> None:
         """Write the file."""
+        from .shared.shots import export_variant
+
         write_motion(takes.motion_of(takes.current(character).action), path,
                      amass=self.amass or export_variant(path) == ".amass.npz")
 
