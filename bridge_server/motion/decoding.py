@@ -19,18 +19,22 @@ from torch import Tensor
 
 from .audio_branch import AudioBranch
 from .conditions import Conditions
-from .draws import SampleOptions, Speech, View
+from .draws import SampleOptions, Size, Speech, View
 from .guidance import Asked, ask, guided
 from .residual import ResidualBranch
 from .text_branch import TextBranch
 from .tokenizer import PartCoder, Tokenizer
 
-__all__ = ["COUNTS", "LENGTHS", "Networks", "Player", "Window", "fill", "padded_to"]
+__all__ = ["COUNTS", "LENGTHS", "Networks", "Player", "Window", "batch_room", "fill", "padded_to"]
 
 LENGTHS: Final = (18, 36, 54, 72)
 """Tokens to which windows are padded on a GPU."""
 COUNTS: Final = (1, 2, 4, 8, 16, 32, 64)
 """Performances to which batches are padded on a GPU."""
+_ROOM_CPU: Final = 8
+"""Performances side by side on a CPU, which more would not make faster."""
+_PASSES: Final = 3
+"""Passes that guidance takes."""
 
 
 @dataclass
@@ -79,6 +83,18 @@ class Window:
 def padded_to(value: int, sizes: Sequence[int]) -> int:
     """The least of the sizes that holds ``value``; itself where none does."""
     return next((s for s in sizes if s >= value), value)
+
+
+def batch_room(nets: Networks, size: Size) -> int:
+    """How many performances fit side by side on the networks' device: on a GPU by the memory that is free."""
+    c = nets.text.config
+    layer = size.window * c.width * 16 + c.heads * size.window ** 2
+    logits = size.window * c.groups * c.codes * (5 * _PASSES + SampleOptions.steps)
+    each = 4 * (_PASSES * layer + logits + _PASSES * c.layers * size.window * c.width)
+    if nets.device.type != "cuda":
+        return _ROOM_CPU
+    # half for what is freed late, and twice over for inputs that a recorded step keeps
+    return max(1, min(COUNTS[-1], int(torch.cuda.mem_get_info(nets.device)[0] // (4 * each))))
 
 
 def _pad(x: Tensor, dim: int, length: int) -> Tensor:

@@ -57,7 +57,7 @@ class Size:
     together: bool = True
 
 
-@dataclass
+@dataclass(frozen=True)
 class SampleOptions:
     """How tokens are drawn.
 

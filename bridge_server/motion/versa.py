@@ -4,8 +4,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,26 +22,28 @@ from bridge_server.face.routes import Begun
 from bridge_server.text.encoder import load_text_encoder
 from shared import rotations as rot
 from shared import timeline
-from shared.edits import Edit, Lock, Range
+from shared.edits import Edit
 from shared.errors import UnderstudyError
 from shared.motion import Motion
-from shared.requests import MAX_SECONDS, MotionRequest
+from shared.requests import MotionRequest
 from shared.skeleton import JOINT_INDEX
 from shared.timeline import Direction
 
-from . import features
+from .asked import Held, length_of
 from .assembly import Assembler, FineLayer
 from .attributes import stay_in_place
 from .audio_branch import AUDIO_RATE
-from .decoding import Networks
-from .draws import Draw, View
+from .decoding import Networks, batch_room
+from .draws import Draw
 from .editing import alike, extended, held_ends, insert, known_tokens, misfit, snap_locks
+from .fine_layers import perform_fine
 from .generator import Chunk, Description, Report
+from .graphs import player_for
 from .learned_face import speak
-from .layering import away_from, ease_window
+from .layering import away_from
 from .outlook import ROWS, Outlook
 from .sampler import SampleOptions, Size, draw_together
-from .scheduling import FINE_PARTS, TOKEN_SECONDS, Planner, plan
+from .scheduling import FINE_PARTS, Planner
 from .tokenizer import DOWN_RATE
 from .weights import SHIPPED, find_set, load_networks
 
@@ -54,6 +56,8 @@ _NEXT_TRY: Final = 7919
 """Ways drawn between two poses, and what their seeds differ by."""
 _BESIDE: Final = 8
 """Windows' worth of strips for arms and head that are drawn at once."""
+_AHEAD: Final = 4
+"""Windows' worth of a take whose strips for arms and head are made at once, after those of the first."""
 _SET_IN: Final = 0.4
 """Seconds over which nods and breath set in beside frames that stay."""
 _SIZES: Final = (Size(), Size(together=False), Size(36, 12, False), Size(24, 8, False))
@@ -66,56 +70,6 @@ _HEARING_BYTES: Final = 1 << 30
 2.0 model: measured on the CPU (tests/motion/test_bad_weights.py holds the estimate against what is used)."""
 _STAGES: Final = {"face": 0.08, "parts": 0.15, "body": 1.0}
 """The fraction of the job that is done when each stage ends."""
-
-
-@dataclass
-class _Held:
-    """A performance that stays outside ``ranges`` and at ``locks``.
-
-    :ivar undirected: where no direction is, nothing is asked, rather than to stand idle.
-    """
-
-    motion: Motion
-    ranges: list[Range]
-    locks: list[Lock]
-    undirected: bool = False
-
-    def stretched(self, tempo: float, tokens: int) -> tuple[Motion, list[Range], int, list[Lock]]:
-        """What :func:`.editing.known_tokens` takes, in performed time: a second of the take is ``tempo`` seconds there."""
-        ranges = [replace(r, start=r.start * tempo, end=r.end * tempo) for r in self.ranges]
-        return (replace(self.motion, fps=self.motion.fps / tempo), ranges, tokens,
-                [replace(lock, time=lock.time * tempo) for lock in self.locks])
-
-
-def _length(request: MotionRequest, audio: Audio | None) -> float:
-    """Seconds of the performance. :raises UnderstudyError: when nothing says how long it should be."""
-    if request.duration:
-        seconds = request.duration
-    elif audio is not None:
-        seconds = audio.duration
-    else:
-        enabled = [d for d in request.directions if d.enabled]
-        if not enabled:
-            raise UnderstudyError("audio_missing", "There is neither speech nor a direction to perform.",
-                                  "Choose a sound, or add a direction to the timeline.")
-        seconds = max(d.end for d in enabled)
-    if seconds > MAX_SECONDS:
-        raise UnderstudyError("audio_too_long", f"The performance would last {seconds / 60:.0f} minutes; "
-                              f"{MAX_SECONDS / 60:.0f} are performed at once.", "Perform the shot in parts.")
-    return seconds
-
-
-def _side_by_side(draws: list[Draw], tokens: int) -> list[list[int]]:
-    """Which draws go together: those of like length, up to so many tokens in all, or one."""
-    found: list[list[int]] = []
-    room = 0
-    for n in sorted(range(len(draws)), key=lambda k: draws[k].total):
-        room -= draws[n].total
-        if room < 0 or not found:
-            found.append([])
-            room = tokens - draws[n].total
-        found[-1].append(n)
-    return found
 
 
 class VersaGenerator:
@@ -131,6 +85,7 @@ class VersaGenerator:
         self.weights, self.device, self._smaller = weights, device, 0
         folder: Path = find_set(weights)
         self.networks = load_networks(folder, device)
+        self._player = player_for(device)
         encoder = self.networks.card["text_encoder"]
         self.encoder = load_text_encoder(encoder["name"], None, device, encoder["sha256"], folder)
         hearing = {"name": "mel", **self.networks.card.get("audio_encoder", {})}
@@ -190,7 +145,7 @@ class VersaGenerator:
         """See :class:`.generator.Generator`."""
         if request.edit is not None:
             return self._edit(request, request.edit, audio, report)
-        seconds = _length(request, audio)
+        seconds = length_of(request, audio)
         directions = timeline.check(request.directions, seconds)
         # the face is made as far as the body is, so that the first frames wait for the first stretch of it alone
         face = self._face(request, audio, seconds, report)
@@ -212,9 +167,60 @@ class VersaGenerator:
         body = self._body(request, directions, seconds, audio, report, ready=ready, whole=whole)
         return self._finish(body, request, directions, None if face is None else face.upto(len(body)))
 
+    def perform_together(self, requests: Sequence[MotionRequest], audios: Sequence[Audio | None], report: Report) -> list[Motion]:
+        """What :meth:`perform` gives for each, such as variations of one with several seeds, drawn side by side.
+
+        As many at once as the device has memory for; those with an edit, and those whose guidance differs, by themselves.
+        """
+        out: dict[int, Motion] = {}
+        waiting: dict[SampleOptions, list[int]] = {}
+        size = _SIZES[self._smaller]
+        for n, r in enumerate(requests):
+            if r.edit is None:
+                alike = SampleOptions(r.text_guidance, r.audio_guidance, r.temperature, size=size)
+                waiting.setdefault(alike, []).append(n)
+            else:
+                out[n] = self.perform(r, audios[n], lambda stage, fraction: report(stage, len(out) / len(requests)))
+        room = batch_room(self._drawing, size)
+        for options, those in waiting.items():
+            for few in (those[k:k + room] for k in range(0, len(those), room)):
+                self._batch(few, requests, audios, options, out, report)
+        return [out[n] for n in range(len(requests))]
+
+    def _batch(self, few: list[int], requests: Sequence[MotionRequest], audios: Sequence[Audio | None], options: SampleOptions,
+               out: dict[int, Motion], report: Report) -> None:
+        """Perform ``few`` of the requests into ``out``."""
+        shares, begun = np.zeros(len(few)), []
+        done = len(out)
+        for k, n in enumerate(few):
+            def tell(stage: str, fraction: float, k: int = k) -> None:
+                shares[k] = fraction
+                report(stage, (done + float(shares.sum())) / len(requests))
+
+            seconds = length_of(requests[n], audios[n])
+            directions = timeline.check(requests[n].directions, seconds)
+            begun.append((directions, seconds, self._begin(requests[n], directions, seconds, audios[n], tell)))
+        draw_together(self._drawing, [draw for _, _, (draw, _, _) in begun], options, self._player)
+        for n, (directions, seconds, (_, _, finish)) in zip(few, begun, strict=True):
+            body, face = finish(), self._face(requests[n], audios[n], seconds, lambda stage, fraction: None)
+            out[n] = self._finish(body, requests[n], directions, None if face is None else face.upto(len(body)))
+
+    @property
+    def _drawing(self) -> Networks:
+        net = self.networks
+        return Networks(net.text, net.audio, net.residual, net.tokenizer)
+
     def _body(self, request: MotionRequest, directions: list[Direction], seconds: float, audio: Audio | None, report: Report,
-              base: _Held | None = None, ready: Callable[[int, Motion], None] | None = None, whole: bool = False) -> Motion:
-        """Body and hands at the request's frame rate, feet planted.
+              base: Held | None = None, ready: Callable[[int, Motion], None] | None = None, whole: bool = False) -> Motion:
+        """Body and hands at the request's frame rate, feet planted. Takes what :meth:`_begin` takes."""
+        draw, options, finish = self._begin(request, directions, seconds, audio, report, base, ready, whole)
+        draw_together(self._drawing, [draw], options, self._player)
+        return finish()
+
+    def _begin(self, request: MotionRequest, directions: list[Direction], seconds: float, audio: Audio | None, report: Report,
+               base: Held | None = None, ready: Callable[[int, Motion], None] | None = None, whole: bool = False,
+               ) -> tuple[Draw, SampleOptions, Callable[[], Motion]]:
+        """What is to be drawn for a body, how, and what gives the body when it is.
 
         :param base: a performance that is held outside its ranges.
         :param ready: receives the first new frame and the frames that have become final, whenever there are any; with ``whole``
@@ -234,19 +240,33 @@ class VersaGenerator:
                           tokens, frames, request.keep_time, base is not None and base.undirected)
         options = SampleOptions(request.text_guidance, request.audio_guidance, request.temperature, seed=request.seed,
                                 size=_SIZES[self._smaller])
-        layers = self._fine_layers(performed, options, frames, report)
+        layers: list[FineLayer] = []
+        fine, begun, last = [d for d in performed if d.part in FINE_PARTS], 0, _STAGES["parts"]
+
+        def strips_until(stop: int, report: Report, ahead: int = 0) -> None:
+            """Have the strips for arms and head that begin before token ``stop``; where there are any, those soon after as well."""
+            nonlocal begun
+            if begun < len(fine) and fine[begun].start * _FPS < stop * DOWN_RATE:
+                new = [d for d in fine[begun:] if d.start * _FPS < (stop + ahead) * DOWN_RATE]
+                layers.extend(self._fine_layers(new, replace(options, seed=options.seed + begun), frames, report))
+                begun += len(new)
+
+        strips_until(options.size.window, report)
         net = self.networks
         assembler = Assembler(net.tokenizer, rate, frames, directions, layers, request.seed, request.amplitude, request.energy,
                               outlook.rhythm, request.face_settings.mouth if outlook.speaks and self._speaks_itself(request) else None)
 
         def tick(fraction: float) -> None:
-            report("body", _STAGES["parts"] + fraction * (_STAGES["body"] - _STAGES["parts"]))
+            nonlocal last
+            last = _STAGES["parts"] + fraction * (_STAGES["body"] - _STAGES["parts"])
+            report("body", last)
 
         sent = 0
 
         def window_done(drawn: torch.Tensor) -> None:
             nonlocal sent
             outlook.listen(len(drawn))
+            strips_until(len(drawn), lambda stage, fraction: report("body", last), _AHEAD * options.size.window)
             done = assembler.add(drawn, len(drawn) == tokens)
             if ready is not None and done < frames:
                 # a frame between two others is certain when both are
@@ -257,9 +277,8 @@ class VersaGenerator:
                     sent = end
 
         known = None if base is None else known_tokens(net.tokenizer, *base.stretched(tempo, tokens))
-        draw_together(Networks(net.text, net.audio, net.residual, net.tokenizer),
-                      [Draw(tokens, len(groups), outlook.look, request.seed, known, tick, window_done)], options)
-        return assembler.motion(0, frames).resample(request.fps, count)
+        draw = Draw(tokens, len(groups), outlook.look, request.seed, known, tick, window_done)
+        return draw, options, lambda: assembler.motion(0, frames).resample(request.fps, count)
 
     def _edit(self, request: MotionRequest, edit: Edit, audio: Audio | None, report: Report) -> Motion:
         """A performance with some of it made anew."""
@@ -275,7 +294,7 @@ class VersaGenerator:
         shift = front / request.fps
         heard = audio if audio is None or not front else Audio(np.pad(audio.samples, (round(shift * audio.rate), 0)), audio.rate)
         moved = [replace(d, start=d.start + shift, end=d.end + shift) for d in directions]
-        held = _Held(base, ranges, locks, edit.kind == "between")
+        held = Held(base, ranges, locks, edit.kind == "between")
         warnings = []
         if held.undirected and request.tempo != 1:
             warnings.append("The way between two poses lasts as long as they are apart, so the tempo was not used.")
@@ -368,35 +387,11 @@ class VersaGenerator:
 
     def _fine_layers(self, directions: list[Direction], options: SampleOptions, frames: int, report: Report) -> list[FineLayer]:
         """Strips for an arm or the head, each performed by itself."""
-        fine = [d for d in directions if d.part in FINE_PARTS]
-        net, layers, draws = self.networks, [], []
-        groups = tuple(net.tokenizer.group_names)
-        done = np.zeros(len(fine))
-        for n, d in enumerate(fine):
-            def tick(fraction: float, n: int = n) -> None:
-                done[n] = fraction
-                report("parts", _STAGES["face"] + float(done.mean()) * (_STAGES["parts"] - _STAGES["face"]))
+        net = self.networks
 
-            count = math.ceil((d.end - d.start) / TOKEN_SECONDS) + 1
-            alone = Direction(0.0, count * TOKEN_SECONDS, d.text, "full", d.strength, d.seed)
-            made = plan([alone], count, self.encoder, speech=None, groups=groups)
+        def tick(fraction: float) -> None:
+            report("parts", _STAGES["face"] + fraction * (_STAGES["parts"] - _STAGES["face"]))
 
-            def look(first: int, stop: int, made: Plan = made) -> View:
-                return View(made.conditions.slice(first, stop), made.strength[first:stop], made.seeds[first:stop], None)
-
-            draws.append(Draw(count, len(groups), look, options.seed + 1 + n, tick=tick))
-        # side by side: hundreds of short strips, one pass each, would take longer than a long take
-        drawn: dict[int, torch.Tensor] = {}
-        for few in _side_by_side(draws, 1 if self._smaller else _BESIDE * options.size.window):
-            alike = draw_together(Networks(net.text, None, net.residual, net.tokenizer), [draws[n] for n in few], options)
-            drawn.update(zip(few, alike, strict=True))
-        for n, d in enumerate(fine):
-            parts = net.tokenizer.decode_features(drawn[n])
-            over = features.decode(parts)[0]
-            hands = features.decode_hands(parts.parts["hands"]) if "hands" in parts.parts else None
-            first = round(d.start * _FPS)
-            length = min(len(over), frames - first, round((d.end - d.start) * _FPS))
-            if length > 0:
-                layers.append(FineLayer(d.part, first, over[:length], ease_window(length, 0, length - 1) * min(d.strength, 1.0),
-                                        None if hands is None else hands[:length]))
-        return layers
+        room = 1 if self._smaller else _BESIDE * options.size.window
+        return perform_fine(directions, Networks(net.text, None, net.residual, net.tokenizer), self.encoder, options, frames, room, tick,
+                            self._player)
