@@ -62,6 +62,18 @@ def test_the_stroke_meets_the_word(speech):
     timeline.check([s.direction for s in found], speech.duration)
 
 
+@pytest.mark.skipif(not align.available(), reason="pocketsphinx is not installed")
+def test_every_strip_begins_a_stroke_before_its_word(speech):
+    found, _ = suggest(speech, SAID, encoder=Bag())
+    words = words_with_times(speech, SAID)[0]
+    assert len(found) >= 2
+    for s in found:
+        strokes = [(w.start + min(w.end, w.start + 0.3)) / 2 for w in words if w.text == s.word]
+        gap = min(abs(max(0.0, t - 1.0) - s.direction.start) for t in strokes)
+        assert gap < 0.011, s
+        assert s.direction.end - s.direction.start >= 1.5, "there is time for hold and retraction"
+
+
 def test_sparse_sorted_and_never_the_same_twice_in_a_row(speech):
     text = " ".join(["Hello, my friend. Thank you very much. I am so sorry. It is a huge mountain."] * 2)
     for spacing in (3.0, 6.0):
