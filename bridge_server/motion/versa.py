@@ -85,7 +85,7 @@ class VersaGenerator:
         self.weights, self.device, self._smaller = weights, device, 0
         folder: Path = find_set(weights)
         self.networks = load_networks(folder, device)
-        self._player = player_for(device)
+        self.player = player_for(device)
         encoder = self.networks.card["text_encoder"]
         self.encoder = load_text_encoder(encoder["name"], None, device, encoder["sha256"], folder)
         hearing = {"name": "mel", **self.networks.card.get("audio_encoder", {})}
@@ -177,8 +177,7 @@ class VersaGenerator:
         size = _SIZES[self._smaller]
         for n, r in enumerate(requests):
             if r.edit is None:
-                alike = SampleOptions(r.text_guidance, r.audio_guidance, r.temperature, size=size)
-                waiting.setdefault(alike, []).append(n)
+                waiting.setdefault(SampleOptions(r.text_guidance, r.audio_guidance, r.temperature, size=size), []).append(n)
             else:
                 out[n] = self.perform(r, audios[n], lambda stage, fraction: report(stage, len(out) / len(requests)))
         room = batch_room(self._drawing, size)
@@ -197,13 +196,17 @@ class VersaGenerator:
                 shares[k] = fraction
                 report(stage, (done + float(shares.sum())) / len(requests))
 
-            seconds = length_of(requests[n], audios[n])
-            directions = timeline.check(requests[n].directions, seconds)
-            begun.append((directions, seconds, self._begin(requests[n], directions, seconds, audios[n], tell)))
-        draw_together(self._drawing, [draw for _, _, (draw, _, _) in begun], options, self._player)
-        for n, (directions, seconds, (_, _, finish)) in zip(few, begun, strict=True):
-            body, face = finish(), self._face(requests[n], audios[n], seconds, lambda stage, fraction: None)
-            out[n] = self._finish(body, requests[n], directions, None if face is None else face.upto(len(body)))
+            begun.append(self.begin_body(requests[n], audios[n], tell))
+        draw_together(self._drawing, [draw for draw, _, _ in begun], options, self.player)
+        for n, (_, _, finish) in zip(few, begun, strict=True):
+            r, body, seconds = requests[n], finish(), length_of(requests[n], audios[n])
+            face = self._face(r, audios[n], seconds, lambda *_: None)
+            out[n] = self._finish(body, r, timeline.check(r.directions, seconds), None if face is None else face.upto(len(body)))
+
+    def begin_body(self, request: MotionRequest, audio: Audio | None, report: Report) -> tuple[Draw, SampleOptions, Callable[[], Motion]]:
+        """What is to be drawn for the body of a request without an edit, how, and what gives the body when it is."""
+        seconds = length_of(request, audio)
+        return self._begin(request, timeline.check(request.directions, seconds), seconds, audio, report)
 
     @property
     def _drawing(self) -> Networks:
@@ -214,7 +217,7 @@ class VersaGenerator:
               base: Held | None = None, ready: Callable[[int, Motion], None] | None = None, whole: bool = False) -> Motion:
         """Body and hands at the request's frame rate, feet planted. Takes what :meth:`_begin` takes."""
         draw, options, finish = self._begin(request, directions, seconds, audio, report, base, ready, whole)
-        draw_together(self._drawing, [draw], options, self._player)
+        draw_together(self._drawing, [draw], options, self.player)
         return finish()
 
     def _begin(self, request: MotionRequest, directions: list[Direction], seconds: float, audio: Audio | None, report: Report,
@@ -394,4 +397,4 @@ class VersaGenerator:
 
         room = 1 if self._smaller else _BESIDE * options.size.window
         return perform_fine(directions, Networks(net.text, None, net.residual, net.tokenizer), self.encoder, options, frames, room, tick,
-                            self._player)
+                            self.player)
