@@ -29,8 +29,8 @@ _log = logging.getLogger("understudy.staging")
 
 SHARES = {
     **dict.fromkeys(("root", "pelvis"), 0.2), **dict.fromkeys(("spine", "neck"), 0.15), "head": 0.6,
-    **{f"{side}_{part}": share for side in ("left", "right")
-       for part, share in (("hip", 0.2), ("knee", 0.2), ("ankle", 0.2), ("collar", 0.15), ("shoulder", 0.3), ("elbow", 0.3), ("wrist", 0.6))},
+    **{f"{side}_{part}": share for side in ("left", "right") for part, share in (
+        ("hip", 0.2), ("knee", 0.2), ("ankle", 0.2), ("collar", 0.15), ("shoulder", 0.3), ("elbow", 0.3), ("wrist", 0.6))},
 }
 """Of the allowed error, by slot: errors add up along a chain, and what is meant to hold is where hands, feet and head are in the scene."""
 

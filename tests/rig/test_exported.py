@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Exports of rigs of other kinds, read back by Blender's importers: bones stand in the world where they stood, root, twist bones and controls too."""
+"""Exports of rigs of other kinds, read back by Blender's importers: bones stand in the world where they stood, those of controls too."""
 
 from __future__ import annotations
 
