@@ -24,6 +24,7 @@ COLOURS = {
     "left_arm": (0.74, 0.46, 0.24), "right_arm": (0.72, 0.32, 0.36), "head": (0.60, 0.56, 0.22),
 }
 SECONDS_OF_A_NEW_ONE = 3.0
+WIDE_PIXELS = 300
 
 
 def _refresh(self: Any, context: bpy.types.Context) -> None:
@@ -216,10 +217,12 @@ class UNDERSTUDY_UL_directions(bpy.types.UIList):
         swatch.ui_units_x = 0.6
         swatch.prop(item, "colour", text="")
         row.prop(item, "text", text="", emboss=False, icon="OUTLINER_OB_LIGHT" if item.reason else "NONE")
-        times = row.row(align=True)
-        times.ui_units_x = 3.4
-        times.alignment = "RIGHT"
-        times.label(text=f"{item.start:.0f}–{item.end:.0f}")
+        # in a narrow sidebar the words need the room; the times of the active one stand under the list
+        if context.region.width > WIDE_PIXELS * context.preferences.system.ui_scale:
+            times = row.row(align=True)
+            times.ui_units_x = 3.4
+            times.alignment = "RIGHT"
+            times.label(text=f"{item.start:.0f}–{item.end:.0f}")
         row.prop(item, "selected", text="", icon="RESTRICT_SELECT_OFF" if item.selected else "RESTRICT_SELECT_ON", emboss=False)
         row.prop(item, "enabled", text="", icon="HIDE_OFF" if item.enabled else "HIDE_ON", emboss=False)
 

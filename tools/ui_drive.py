@@ -40,6 +40,21 @@ def shoot(name):
     (HERE / "shots" / f"{name}.wanted").touch()
 
 
+def by_hand(*words):
+    """Ask for mouse and keyboard, in the words of ``xdotool``."""
+    wish = HERE / "shots" / "hand.part"
+    wish.write_text(json.dumps(words))
+    wish.rename(wish.with_suffix(".wanted"))
+
+
+def drag(x0, y0, x1, y1):
+    """The left button from place to place of the window, whose origin is below."""
+    top = window().height - 1
+    path = [word for n in range(1, 7) for word in ("mousemove", str(round(x0 + (x1 - x0) * n / 6)),
+                                                   str(round(top - y0 - (y1 - y0) * n / 6)), "sleep", "0.1")]
+    by_hand("mousemove", str(round(x0)), str(round(top - y0)), "sleep", "0.5", "mousedown", "1", "sleep", "0.3", *path, "mouseup", "1")
+
+
 def prepare():
     if not hasattr(bpy.ops.understudy, "perform"):
         raise RuntimeError("the extension is not enabled")
@@ -63,9 +78,7 @@ def open_panel():
 
 def choose_tab():
     # a splash screen that was already on its way goes when something is pressed
-    wish = HERE / "shots" / "hand.part"
-    wish.write_text(json.dumps(["mousemove", "300", "400", "key", "Escape", "sleep", "0.5"]))
-    wish.rename(wish.with_suffix(".wanted"))
+    by_hand("mousemove", "300", "400", "key", "Escape", "sleep", "0.5")
     region = next(r for r in area_of("VIEW_3D").regions if r.type == "UI")
     region.active_panel_category = "Understudy"
     return 0.5
@@ -80,21 +93,31 @@ def speech_and_directions():
     in_view(bpy.ops.understudy.set_audio, filepath=str(HERE / "speech.wav"))
     in_view(bpy.ops.understudy.import_directions, filepath=str(HERE / "directions.json"))
     look()
-    raise_timeline()
-    return 1.5
+    return 1.0
 
 
 def raise_timeline():
-    """Give the Timeline room for the strips, and show all of it."""
+    """Give the Timeline room for the strips, as an artist does."""
     timeline = area_of("DOPESHEET_EDITOR")
-    with bpy.context.temp_override(window=window(), screen=window().screen):
-        # refused while the window does not have the pointer; the picture is then taken with the low Timeline
-        if not bpy.ops.screen.area_move.poll():
-            return
-        bpy.ops.screen.area_move(x=timeline.x + 100, y=timeline.y + timeline.height, delta=110)
+    x, y = timeline.x + timeline.width * 0.6, timeline.y + timeline.height
+    drag(x, y, x, y + 130)
+    return 1.0
+
+
+def widen_sidebar():
+    region = next(r for r in area_of("VIEW_3D").regions if r.type == "UI")
+    y = region.y + region.height * 0.35
+    drag(region.x, y, region.x - 90, y)
+    return 1.0
+
+
+def show_all():
+    timeline = area_of("DOPESHEET_EDITOR")
     region = next(r for r in timeline.regions if r.type == "WINDOW")
     with bpy.context.temp_override(window=window(), screen=window().screen, area=timeline, region=region):
         bpy.ops.action.view_all()
+    # panels glide to their places, and slowly so on a busy machine
+    return 4.0
 
 
 def look():
@@ -162,7 +185,8 @@ def picture_of_take():
     return 0.5
 
 
-STEPS = [prepare, open_panel, choose_tab, add_character, speech_and_directions, picture_of_panel, perform,
+STEPS = [prepare, open_panel, choose_tab, add_character, raise_timeline, widen_sidebar, speech_and_directions, show_all,
+         picture_of_panel, perform,
          wait_for_progress, picture_of_progress,
          wait_for_take, show_take, picture_of_take]
 sys.path.insert(0, str(HERE))
@@ -170,7 +194,8 @@ import ui_film  # noqa: E402  (stands beside this file)
 import ui_panels  # noqa: E402
 
 STEPS += ui_panels.steps(sys.modules[__name__])
-STEPS += ui_film.steps(sys.modules[__name__])
+if os.environ.get("UI_FILM", "1") != "0":
+    STEPS += ui_film.steps(sys.modules[__name__])
 
 
 def tick():

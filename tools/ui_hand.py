@@ -362,7 +362,8 @@ def speech():
     yield from check_word("a double click opens the word, and its text is typed anew",
                           lambda: [click(on_word("mama"), times=2), [*key("ctrl+a"), *typed("papa"), *key("Return", "Return")]],
                           lambda: word("papa", 141, 171))
-    yield from check_word("X deletes the word", lambda: [key("x")], lambda: lambda rows: [r[0] for r in rows] == ["hello", "world"])
+    yield from check_word("X deletes the word", lambda: [[*move(on_word("papa")), *key("x")]],
+                          lambda: lambda rows: [r[0] for r in rows] == ["hello", "world"])
     yield from check("a dragged strip snaps to a word", lambda: [drag(on("walks", 1), at("full", 77))],
                      lambda: has("walks", "full", 20, 76))
 

@@ -8,6 +8,7 @@ import bpy
 TRANSCRIPT = ("One moment, I am on my way. Hello, and welcome! My name is Understudy. Give me a voice, and a few words on the timeline. "
               "I listen, I learn my part, and I play it for you. And if you like it, I could jump for joy!")
 HEAR_SECONDS = 300.0
+SETTLE_SECONDS = 4.0
 since = {"asked": 0.0}
 _shown: dict = {}
 """The panels as they are registered now, by the add-on's own classes."""
@@ -61,17 +62,17 @@ def steps(drive):
             bpy.ops.anim.scene_range_frame() if hasattr(bpy.ops.anim, "scene_range_frame") else bpy.ops.action.view_all()
         scene.use_preview_range, scene.frame_preview_start, scene.frame_preview_end = before
         scene.frame_set(160)
-        return 1.0
+        return SETTLE_SECONDS
 
     def face():
         unfold("Face")
         character = bpy.context.scene.understudy.character
         character.data.understudy_face.emotion = "happy"
-        return 1.0
+        return SETTLE_SECONDS
 
     def bones():
         unfold("Bone Map")
-        return 1.0
+        return SETTLE_SECONDS
 
     def preferences():
         area = drive.area_of("VIEW_3D")
@@ -79,7 +80,7 @@ def steps(drive):
         bpy.context.preferences.active_section = "ADDONS"
         bpy.context.window_manager.addon_search = "Understudy"
         bpy.ops.preferences.addon_expand(module="bl_ext.user_default.understudy")
-        return 1.5
+        return SETTLE_SECONDS
 
     def viewport_again():
         area = drive.area_of("PREFERENCES")

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 import bpy
 from bpy.props import FloatProperty
 
-from .. import cast, compat, regenerate, session, takes
+from .. import cast, compat, regenerate, session, takes, translations
 from ..performance import Performing
 from ..shared.errors import UnderstudyError
+from ..sidebar import paragraph
 from . import acting, shapes, word_list, words
 
 if TYPE_CHECKING:
@@ -123,7 +124,7 @@ def draw_words(layout: Any, context: bpy.types.Context, character: Any) -> None:
     """The list of words, and the button where the face does not follow them."""
     word_list.draw(layout, context, character)
     if words.stale_range(context, character) is not None:
-        layout.label(text="The face does not follow the words yet", icon="INFO")
+        paragraph(layout, context, translations.sentence("The face does not follow the words yet"), "INFO")
     layout.operator("understudy.perform_words", icon="FILE_REFRESH")
 
 
