@@ -103,11 +103,11 @@ def _pole(plan: Plan, pose: Pose, own: int, slot: str) -> np.ndarray | None:
     if (angle := plan.carried.get(plan.rig.names[own])) is not None:
         # Blender's solver turns the limb about the line to its target until this side of the upper bone faces the pole
         faces = np.broadcast_to([np.cos(angle), 0.0, np.sin(angle)], root.shape)
-        side = rot.rotate(pose.rotations[:, bones[0]], faces)
+        facing = rot.rotate(pose.rotations[:, bones[0]], faces)
         line, line_rest = _unit(axis), _unit(axis_rest)
         ahead = float(away @ line_rest)
         aside = float(np.linalg.norm(away - ahead * line_rest))
-        return np.asarray(root + ahead * line + aside * _unit(side - np.sum(side * line, axis=1, keepdims=True) * line))
+        return np.asarray(root + ahead * line + aside * _unit(facing - np.sum(facing * line, axis=1, keepdims=True) * line))
     bend_rest = np.cross(at_rest[1] - at_rest[0], at_rest[2] - at_rest[1])
     length = float(np.linalg.norm(axis_rest))
     if np.linalg.norm(bend_rest) < 0.02 * length**2:
