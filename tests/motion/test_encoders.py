@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +32,9 @@ from shared.timeline import Direction
 from .encoders import WIDTH, save_clip, save_wav2vec2
 from .test_features import wandering
 from .test_training import write_set
+
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def talk(seconds: float, rate: int = 16_000) -> np.ndarray:
@@ -133,6 +139,20 @@ def test_what_is_missing_is_named(encoders: Path, tmp_path: Path, monkeypatch: p
     monkeypatch.setenv("UNDERSTUDY_ENCODERS", str(encoders))
     assert load_audio_encoder("wav2vec2").width == WIDTH + 2 and load_text_encoder("clip").width == WIDTH
     assert isinstance(load_audio_encoder(), Mel)
+
+
+def test_offline_nothing_is_fetched_and_the_way_out_is_said(tmp_path: Path) -> None:
+    """As in a bridge that Blender starts while its online access is off: the model hub is not asked, not even for a name."""
+    code = ("import socket\n"
+            "def refuse(*_, **__): raise SystemExit('it went online')\n"
+            "socket.getaddrinfo = socket.create_connection = refuse\n"
+            "from bridge_server.text import encoder\n"
+            "try:\n    encoder._find('clip', None, None)\n"
+            "except Exception as error:\n    print(error)\n")
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("HF_", "UNDERSTUDY_"))}
+    environment |= {"HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0 and "could not be fetched" in done.stdout and "allow online access" in done.stdout, done.stdout + done.stderr
 
 
 def test_an_audio_stage_is_trained_and_performed_with_wav2vec2(encoders: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
