@@ -141,7 +141,8 @@ def _face_routes() -> Iterator[Finding]:
         except UnderstudyError as error:
             yield Finding("face routes", NOTE, f"{name}{default} cannot run here: {error.message}", error.fix)
         except Exception as error:  # another package's route may fail in any way, and the report goes on
-            yield Finding("face routes", NOTE, f"{name} cannot be loaded ({type(error).__name__}: {error})", "Repair or remove its package.")
+            why = f"{type(error).__name__}: {error}"
+            yield Finding("face routes", NOTE, f"{name} cannot be loaded ({why})", "Repair or remove its package.")
         else:
             yield Finding("face routes", GOOD, f"{name}{default}")
     if "audio2face" not in named:

@@ -26,8 +26,8 @@ def add_options(parser: Any) -> None:
         help="perform the way from one key pose to another, --seconds long; each is a motion file, or FILE@TIME for one pose "
         "of it, or FILE@START-END for a stretch. Both come back as they are, with the way between them",
     )
-    group.add_argument("--edit", type=Path, metavar="FILE", help="a motion file, some of which is to be performed again; with --seconds longer "
-                       "than it lasts, it is performed on from its end")
+    group.add_argument("--edit", type=Path, metavar="FILE", help="a motion file, some of which is to be performed again; with "
+                       "--seconds longer than it lasts, it is performed on from its end")
     group.add_argument(
         "--range",
         action="append",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -81,11 +82,14 @@ def _quiet(stage: str, fraction: float) -> None:
     del stage, fraction
 
 
-def styles(generator: Any, seeds: Sequence[int], texts: Sequence[str] = STYLES, seconds: float = 5.0) -> dict[str, dict[str, tuple[float, float]]]:
+def styles(
+    generator: Any, seeds: Sequence[int], texts: Sequence[str] = STYLES, seconds: float = 5.0
+) -> dict[str, dict[str, tuple[float, float]]]:
     """Figures of :func:`walking` for each text."""
     found = {}
     for text in texts:
-        takes = [generator.perform(MotionRequest(directions=[Direction(0.0, seconds, text)], seed=s, face=False), None, _quiet) for s in seeds]
+        asked = MotionRequest(directions=[Direction(0.0, seconds, text)], face=False)
+        takes = [generator.perform(replace(asked, seed=s), None, _quiet) for s in seeds]
         found[text] = _mean(walking, [m.slice(round(_MARGIN * m.fps), len(m) - round(_MARGIN * m.fps)) for m in takes])
     return found
 
@@ -97,8 +101,9 @@ def sliders(generator: Any, audio: Audio, seeds: Sequence[int], seconds: float =
         for value in values:
             label = "as generated" if value == 1.0 else f"{name} {value:g}"
             if label not in found:
-                takes = [generator.perform(MotionRequest(duration=seconds, seed=s, face=False, **{name: value}), audio, _quiet)  # type: ignore[arg-type]
-                         for s in seeds]
+                asked = MotionRequest(duration=seconds, face=False)
+                setattr(asked, name, value)
+                takes = [generator.perform(replace(asked, seed=s), audio, _quiet) for s in seeds]
                 found[label] = _mean(gesturing, takes)
     return found
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from bridge_server.face import perform
 from bridge_server.face.breathing import at_rest, breathe
@@ -58,7 +59,9 @@ def test_what_is_directed_is_left_alone(generator: versa.VersaGenerator) -> None
     assert (at_rest(np.arange(3.0), [Direction(0, 3, "bows", enabled=False)]) == 1).all()
 
 
-def test_takes_breathe_and_chunks_are_what_the_result_is(generator: versa.VersaGenerator, monkeypatch) -> None:  # type: ignore[no-untyped-def]  # noqa: F811
+def test_takes_breathe_and_chunks_are_what_the_result_is(
+    generator: versa.VersaGenerator, monkeypatch: pytest.MonkeyPatch,  # noqa: F811
+) -> None:
     parts: list[tuple[int, Motion]] = []
     request = MotionRequest(duration=30.0, directions=[Direction(0, 6, "walks")], seed=1)
     motion = generator.perform(request, None, quiet, lambda first, m: parts.append((first, m)))
@@ -73,7 +76,9 @@ def test_takes_breathe_and_chunks_are_what_the_result_is(generator: versa.VersaG
     assert np.array_equal(held.rotations[:, legs], motion.rotations[:, legs]) and np.array_equal(held.translation, motion.translation)
 
 
-def test_an_edit_sets_its_breath_and_nods_in_beside_what_stays(generator: versa.VersaGenerator, monkeypatch) -> None:  # type: ignore[no-untyped-def]  # noqa: F811
+def test_an_edit_sets_its_breath_and_nods_in_beside_what_stays(
+    generator: versa.VersaGenerator, monkeypatch: pytest.MonkeyPatch,  # noqa: F811
+) -> None:
     base = generator.perform(MotionRequest(duration=6.0, directions=WALK, seed=1), None, quiet)
     base.rotations, base.translation = base.rotations.astype(np.float32), base.translation.astype(np.float32)
 

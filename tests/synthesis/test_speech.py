@@ -135,7 +135,8 @@ def test_labels_of_festival_are_read_word_by_word() -> None:
             "m\t0.4\t0.5\t-\t1\t_9\tmy\n" "ay\t0.5\t0.7\t+\t0\t_9\tmy\n" "#\t0.7\t0.9\t0\t0\t0\t0\n")
     words, phonemes = festival._label(text)
     assert [(w.text, w.start, w.end) for w in words] == [("My", 0.2, 0.4), ("my", 0.4, 0.7)]
-    assert [(p.name, p.word, p.vowel, p.stress) for p in phonemes] == [("m", 0, False, 0), ("ay", 0, True, 2), ("m", 1, False, 0), ("ay", 1, True, 0)]
+    assert [(p.name, p.word, p.vowel, p.stress) for p in phonemes] == [
+        ("m", 0, False, 0), ("ay", 0, True, 2), ("m", 1, False, 0), ("ay", 1, True, 0)]
 
 
 def test_speakers_have_festival_voices_where_they_are_installed(monkeypatch: pytest.MonkeyPatch) -> None:
