@@ -41,6 +41,8 @@ class _Brush:
             self._draw("LINES", points, colour)
 
     def _draw(self, kind: Any, points: list[tuple[float, float]], colour: tuple[float, ...]) -> None:
+        # drawing text turns blending off
+        gpu.state.blend_set("ALPHA")
         self.shader.uniform_float("color", colour)
         batch_for_shader(self.shader, kind, {"pos": points}).draw(self.shader)
 

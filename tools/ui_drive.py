@@ -47,14 +47,6 @@ def by_hand(*words):
     wish.rename(wish.with_suffix(".wanted"))
 
 
-def drag(x0, y0, x1, y1):
-    """The left button from place to place of the window, whose origin is below."""
-    top = window().height - 1
-    path = [word for n in range(1, 7) for word in ("mousemove", str(round(x0 + (x1 - x0) * n / 6)),
-                                                   str(round(top - y0 - (y1 - y0) * n / 6)), "sleep", "0.1")]
-    by_hand("mousemove", str(round(x0)), str(round(top - y0)), "sleep", "0.5", "mousedown", "1", "sleep", "0.3", *path, "mouseup", "1")
-
-
 def prepare():
     if not hasattr(bpy.ops.understudy, "perform"):
         raise RuntimeError("the extension is not enabled")
@@ -97,22 +89,21 @@ def speech_and_directions():
 
 
 def raise_timeline():
-    """Give the Timeline room for the strips, as an artist does."""
-    timeline = area_of("DOPESHEET_EDITOR")
-    x, y = timeline.x + timeline.width * 0.6, timeline.y + timeline.height
-    drag(x, y, x, y + 130)
-    return 1.0
-
-
-def widen_sidebar():
-    region = next(r for r in area_of("VIEW_3D").regions if r.type == "UI")
-    y = region.y + region.height * 0.35
-    drag(region.x, y, region.x - 90, y)
+    """A Timeline with room for the strips, in the place of the low one. Dragging its edge would need a quick display."""
+    low, view = area_of("DOPESHEET_EDITOR"), area_of("VIEW_3D")
+    with bpy.context.temp_override(window=window(), screen=window().screen, area=view):
+        bpy.ops.screen.area_split(direction="HORIZONTAL", factor=0.24)
+    views = sorted((a for a in window().screen.areas if a.type == "VIEW_3D"), key=lambda a: a.y)
+    views[0].ui_type = "TIMELINE"
+    views[0].spaces.active.show_region_ui = views[0].spaces.active.show_region_channels = False
+    with bpy.context.temp_override(window=window(), screen=window().screen, area=low):
+        if bpy.ops.screen.area_close.poll():
+            bpy.ops.screen.area_close()
     return 1.0
 
 
 def show_all():
-    timeline = area_of("DOPESHEET_EDITOR")
+    timeline = max((a for a in window().screen.areas if a.type == "DOPESHEET_EDITOR"), key=lambda a: a.height)
     region = next(r for r in timeline.regions if r.type == "WINDOW")
     with bpy.context.temp_override(window=window(), screen=window().screen, area=timeline, region=region):
         bpy.ops.action.view_all()
@@ -185,7 +176,7 @@ def picture_of_take():
     return 0.5
 
 
-STEPS = [prepare, open_panel, choose_tab, add_character, raise_timeline, widen_sidebar, speech_and_directions, show_all,
+STEPS = [prepare, raise_timeline, open_panel, choose_tab, add_character, speech_and_directions, show_all,
          picture_of_panel, perform,
          wait_for_progress, picture_of_progress,
          wait_for_take, show_take, picture_of_take]

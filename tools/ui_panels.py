@@ -53,7 +53,7 @@ def steps(drive):
 
     def show_words():
         """Some seconds of the Timeline, so that words and sounds have room; the sidebar from its top."""
-        timeline = drive.area_of("DOPESHEET_EDITOR")
+        timeline = max((a for a in drive.window().screen.areas if a.type == "DOPESHEET_EDITOR"), key=lambda a: a.height)
         region = next(r for r in timeline.regions if r.type == "WINDOW")
         scene = bpy.context.scene
         before = (scene.use_preview_range, scene.frame_preview_start, scene.frame_preview_end)

@@ -55,6 +55,8 @@ def _boxes(boxes: list[tuple[float, float, float, float]], colour: tuple[float, 
         points += [(a, b), (c, b), (c, d), (a, b), (c, d), (a, d)]
     if points:
         shader = gpu.shader.from_builtin("UNIFORM_COLOR")
+        # drawing text turns blending off
+        gpu.state.blend_set("ALPHA")
         shader.uniform_float("color", colour)
         batch_for_shader(shader, "TRIS", {"pos": points}).draw(shader)
 
