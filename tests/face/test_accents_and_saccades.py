@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 
 from bridge_server.face import eyes
-from bridge_server.face.performance import _brows, _head
+from bridge_server.face.performance import _Accents, _brows, _Draws, _head
 from bridge_server.face.prosody import Prosody
 from shared import rotations as rot
 from shared.face_curves import ARKIT, ARKIT_INDEX
@@ -22,9 +22,14 @@ def accented(strength: float) -> Prosody:
     return Prosody(ACCENTS, np.full(len(ACCENTS), strength), np.zeros((0, 2)))
 
 
+def drawn(prosody: Prosody, seed: int) -> _Accents:
+    brows, nods = (_Draws(seed, stream).first(len(prosody.accents)) for stream in (3, 4))
+    return _Accents(prosody.accents, prosody.strengths, brows, nods)
+
+
 def raised(prosody: Prosody, seed: int, amount: float = 1.0) -> np.ndarray:
     curves = np.zeros((len(TIMES), len(ARKIT)))
-    _brows(curves, TIMES, prosody, seed, amount)
+    _brows(curves, TIMES, drawn(prosody, seed), amount)
     both = curves[:, [ARKIT_INDEX["browOuterUpLeft"], ARKIT_INDEX["browOuterUpRight"]]]
     assert np.array_equal(both[:, 0], both[:, 1])
     return curves[:, ARKIT_INDEX["browInnerUp"]]
@@ -32,7 +37,7 @@ def raised(prosody: Prosody, seed: int, amount: float = 1.0) -> np.ndarray:
 
 def nodded(prosody: Prosody, seed: int, amount: float = 1.0) -> np.ndarray:
     """(T,) degrees that neck and head together tip the face down."""
-    turns = _head(TIMES, prosody, seed, amount)
+    turns = _head(TIMES, drawn(prosody, seed), prosody.pauses, seed, amount)
     return np.degrees(rot.quat_to_axis_angle(turns)[..., 0].sum(1))
 
 
@@ -83,7 +88,7 @@ def test_a_head_is_calmer_in_a_pause():
 def jumps(seed: int) -> tuple[np.ndarray, np.ndarray]:
     """(K,) sizes in degrees and (K,) durations in seconds of the saccades of two minutes, seen a thousand times a second."""
     t = np.arange(int(SECONDS * 1000)) / 1000
-    look = np.degrees(eyes.saccades(t, SECONDS, seed))
+    look = np.degrees(eyes.Saccades(SECONDS, seed).at(t))
     speed = np.linalg.norm(np.gradient(look, axis=0), axis=1) * 1000
     fast = np.concatenate(([0], (speed > 8.0).astype(int), [0]))
     starts, stops = np.flatnonzero(np.diff(fast) == 1), np.flatnonzero(np.diff(fast) == -1)
@@ -108,6 +113,6 @@ def test_saccades_come_at_the_rate_and_in_the_sizes_of_people_in_talk():
 
 
 def test_eyes_come_back_to_the_target():
-    look = np.degrees(np.concatenate([eyes.saccades(TIMES, SECONDS, seed) for seed in range(5)]))
+    look = np.degrees(np.concatenate([eyes.Saccades(SECONDS, seed).at(TIMES) for seed in range(5)]))
     near = np.linalg.norm(look, axis=1) < 2.5
     assert near.mean() > 0.5 and np.abs(look.mean(0)).max() < 1.0 and np.abs(look).max() < 13
