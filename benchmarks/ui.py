@@ -42,15 +42,15 @@ def _run(suite: str) -> dict[str, dict[str, Any]]:
             environment |= {"HOME": f"/{STAGE}/home", "UNDERSTUDY_STATE_DIR": f"/{STAGE}/state"}
             subprocess.run(blender(root, environment, "--factory-startup", "--command", "extension", "install-file", "-r",
                                    "user_default", "-e", f"/{STAGE}/understudy.zip"), stdout=log, stderr=log)
-            subprocess.run(blender(root, environment, "--window-geometry", "0", "0", *WINDOW, "--python-exit-code", "3",
-                                   "--python", f"/{STAGE}/ui_stall_drive.py", seconds=SECONDS), stdout=log, stderr=log)
+            done = subprocess.run(blender(root, environment, "--window-geometry", "0", "0", *WINDOW, "--python-exit-code", "3",
+                                          "--python", f"/{STAGE}/ui_stall_drive.py", seconds=SECONDS), stdout=log, stderr=log)
     finally:
         bridge.terminate()
         bridge.wait(20)
     result = stage / "stall.json"
     if not result.is_file():
         lines = (stage / "blender.log").read_text(errors="replace").strip().splitlines()[-3:]
-        raise CannotRun(f"Blender ended without figures: {' / '.join(lines)}")
+        raise CannotRun(f"Blender ended with exit code {done.returncode} and without figures: {' / '.join(lines)}")
     return dict(json.loads(result.read_text()))
 
 
