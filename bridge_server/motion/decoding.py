@@ -166,7 +166,7 @@ def fill(nets: Networks, windows: Sequence[Window], make_noise: Callable[[np.nda
     :param length: tokens to which each is padded. :param count: performances to which the batch is; both at least what there is.
     """
     device, codes, steps = nets.device, nets.text.config.codes, options.steps
-    rows = [*windows, *windows[:1] * (count - len(windows))]
+    rows = [*windows, *[windows[0]] * (count - len(windows))]
     even = player is None and all(len(w) == length for w in rows)
     hidden = np.stack([np.pad(w.hidden, ((0, length - len(w)), (0, 0))) for w in rows])
     hidden[len(windows):] = False

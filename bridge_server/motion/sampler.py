@@ -35,8 +35,8 @@ def draw_together(nets: Networks, draws: Sequence[Draw], options: SampleOptions,
     device = nets.device
     results = []
     for d in draws:
-        known = torch.full((d.total, d.groups, nets.levels), -1, dtype=torch.long) if d.known is None else d.known[..., :nets.levels].clone()
-        results.append(known)
+        nothing = torch.full((d.total, d.groups, nets.levels), -1, dtype=torch.long)
+        results.append(nothing if d.known is None else d.known[..., :nets.levels].clone())
     # what is to be drawn is remembered here, so that the device need not be asked
     hidden = [(x[..., 0] < 0).cpu().numpy() for x in results]
     results = [x.to(device) for x in results]

@@ -114,8 +114,8 @@ class Planner:
         for g, former, later in fades:
             over = np.flatnonzero((centre >= later.start) & (centre < former.end))
             share = torch.from_numpy((centre[over] - later.start) / (former.end - later.start)).to(vectors.dtype)
-            ends = (vectors[self._index[d.text.strip()]] for d in (former, later))
-            _fade(texts[:, g], strength[:, g], over, share, *ends, (former.strength, later.strength))
+            before, after = (vectors[self._index[d.text.strip()]] for d in (former, later))
+            _fade(texts[:, g], strength[:, g], over, share, before, after, (former.strength, later.strength))
         conditions = Conditions(texts[None], torch.from_numpy(self._since[span])[None], torch.from_numpy(self._until[span])[None],
                                 torch.ones(1, *chosen.shape, dtype=torch.bool))
         alone = vectors[self._index[SPEECH_SENTENCE]].expand_as(conditions.text).contiguous()

@@ -6,6 +6,7 @@ from __future__ import annotations
 import numpy as np
 
 from bridge_server.motion import versa
+from bridge_server.motion.asked import Held
 from shared import rotations as rot
 from shared.edits import Edit, Lock, Range
 from shared.motion import Motion
@@ -53,7 +54,7 @@ def test_a_range_is_performed_at_its_tempo(generator: versa.VersaGenerator) -> N
 
 def test_what_is_held_is_stretched_as_the_take_was_performed(generator: versa.VersaGenerator) -> None:  # noqa: F811
     base = take(generator, 4.0, tempo=2.0)
-    motion, ranges, tokens, locks = versa._Held(base, [Range(1, 2)], [Lock(1.5)]).stretched(2.0, 60)
+    motion, ranges, tokens, locks = Held(base, [Range(1, 2)], [Lock(1.5)]).stretched(2.0, 60)
     assert motion.duration == 2 * base.duration and ranges == [Range(2, 4)] and locks == [Lock(3.0)] and tokens == 60
     assert motion.resample(30.0).duration >= 7.9
 
