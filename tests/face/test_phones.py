@@ -10,6 +10,8 @@ import pytest
 
 from bridge_server.face import phones, recogniser
 from bridge_server.face.acoustics import RATE, log_mel
+from bridge_server.face.evaluate import _needless
+from bridge_server.face.mouth import Segment
 from bridge_server.face.training.speakers import flite, label_rows
 from bridge_server.face.visemes import VISEME_INDEX
 
@@ -93,3 +95,9 @@ def test_a_model_of_another_layout_is_refused(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(b"BMDF" + b"\0" * 200)
     with pytest.raises(ValueError):
         phones.Phones(tmp_path)
+
+
+def test_closures_without_a_bilabial_are_counted() -> None:
+    segments = [Segment(0.0, 0.1, "PP"), Segment(0.1, 0.3, "aa"), Segment(0.3, 0.4, "PP"), Segment(0.4, 0.6, "nn")]
+    assert _needless(segments, [(0.12, 0.2)]).tolist() == [1, 2]
+    assert _needless(segments, []).tolist() == [2, 2] and _needless([], [(0.1, 0.2)]).tolist() == [0, 0]
