@@ -66,8 +66,8 @@ _FRAME_BYTES: Final = 24_000
 _MORE_FRAME_BYTES: Final = 2_000
 _BASE_BYTES: Final = 160 << 20
 _HEARING_BYTES: Final = 1 << 30
-"""Memory of a frame with all its copies, of learnt hands and face in it, of what does not depend on length, and of five seconds in a wav2vec
-2.0 model: measured on the CPU (tests/motion/test_bad_weights.py holds the estimate against what is used)."""
+"""Memory of a frame with all its copies, of learnt hands and face in it, of what does not depend on length, and of five seconds in a
+wav2vec 2.0 model: measured on the CPU (tests/motion/test_bad_weights.py holds the estimate against what is used)."""
 _STAGES: Final = {"face": 0.08, "parts": 0.15, "body": 1.0}
 """The fraction of the job that is done when each stage ends."""
 
@@ -330,8 +330,8 @@ class VersaGenerator:
             motion.face[name] = np.where(stays, curve, motion.face.get(name, curve))
         stays[locked] = True
         motion.rotations[stays] = before[stays]
-        old, new = alike(expression_before, motion.expression)
-        motion.expression = np.where(stays[:, None] if request.face else True, old, new)
+        kept, made = alike(expression_before, motion.expression)
+        motion.expression = np.where(stays[:, None], kept, made) if request.face else kept
         if warnings:
             motion.metadata["warnings"] = [*motion.metadata.get("warnings", []), *warnings]
         return motion
