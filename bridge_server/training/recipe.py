@@ -235,8 +235,8 @@ def _together(sets: list[TokenSet]) -> TokenSet:
     if len(sets) == 1:
         return sets[0]
     heard = [s.audio for s in sets if s.audio is not None]
-    return TokenSet(*(torch.cat([getattr(s, name) for s in sets]) for name in ("tokens", "captions", "since", "until")),
-                    sets[0].table, torch.cat(heard))
+    return TokenSet(torch.cat([s.tokens for s in sets]), torch.cat([s.captions for s in sets]), torch.cat([s.since for s in sets]),
+                    torch.cat([s.until for s in sets]), sets[0].table, torch.cat(heard))
 
 
 def _speech_sets(recipe: Recipe) -> tuple[TokenSet, TokenSet]:

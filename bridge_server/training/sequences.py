@@ -213,7 +213,8 @@ def _absent(sequence: _Sequence, name: str, length: int) -> np.ndarray:
         return np.ones(length, bool)
     if name not in sequence.missing:
         return np.zeros(length, bool)
-    return sequence.missing[name][: length * DOWN_RATE].reshape(length, DOWN_RATE).any(1)
+    absent: np.ndarray = sequence.missing[name][: length * DOWN_RATE].reshape(length, DOWN_RATE).any(1)
+    return absent
 
 
 def _labels(sequence: _Sequence, group: str, centre: np.ndarray, speech: int, idle: int
@@ -238,7 +239,10 @@ def build_text_set(
     weights = content_weights(corpus)
     frames = length * DOWN_RATE
     names = tokenizer.group_names
-    tokens, captions, since, until = [], [], [], []
+    tokens: list[torch.Tensor] = []
+    captions: list[np.ndarray] = []
+    since: list[np.ndarray] = []
+    until: list[np.ndarray] = []
     batch: list[tuple[dict[str, np.ndarray], np.ndarray]] = []
     speech, idle = (table.add(SPEECH_SENTENCE), table.add(IDLE_SENTENCE)) if "face" in names else (-1, -1)
 

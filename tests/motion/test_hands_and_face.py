@@ -14,9 +14,10 @@ import torch
 from bridge_server.audio.sound import Audio
 from bridge_server.cli.main import main
 from bridge_server.face import jobs, routes
+from bridge_server.face.performance import FaceOptions
 from bridge_server.motion import versa
 from bridge_server.motion.tokenizer import ABSENT
-from bridge_server.training.recipe import STAGES, Recipe, load_recipe
+from bridge_server.training.recipe import STAGES, Recipe, _together, load_recipe
 from shared.edits import Edit, Lock, Range
 from shared.errors import UnderstudyError
 from shared.face_requests import FaceRequest
@@ -105,6 +106,8 @@ def test_a_set_without_hands_gives_no_tokens_of_them(trained: Recipe) -> None:
     faceless = (speech.tokens[:, :, 3, 0] == ABSENT).all(1)
     assert int(faceless.sum()) * 3 == len(speech) and bool((speech.tokens[~faceless][:, :, 3] != ABSENT).all())
     assert speech.audio is not None and len(speech.audio) == len(speech) and float(speech.audio.float().std()) > 0.1
+    both = _together([speech, speech])
+    assert len(both) == 2 * len(speech) and both.audio is not None and torch.equal(both.audio[len(speech):], speech.audio)
     # a face is told what is spoken, never what is directed
     said = {text.table.texts[i] for i in text.captions[:, :, 3].unique().tolist() if i >= 0}
     assert said <= {"A person is giving a speech.", "a person is standing around"} and float(text.since[:, :, 3].min()) == 8.0
@@ -166,11 +169,18 @@ def test_an_edit_changes_its_own_part_and_keeps_every_other_bit(
     assert np.abs(np.diff(new.expression, axis=0)).max() < 2.5 * own + 0.05
 
 
-def test_rules_take_a_learnt_face_over_where_they_are_asked(generator: versa.VersaGenerator, take: Motion) -> None:
+def test_rules_take_a_learnt_face_over_where_they_are_asked(
+    generator: versa.VersaGenerator, take: Motion, monkeypatch: pytest.MonkeyPatch
+) -> None:
     edit = Edit(take, [Range(2.0, 4.0, "head")])
     new = generator.perform(MotionRequest(duration=6.0, seed=3, edit=edit), voice(), quiet)
     assert np.array_equal(new.expression[np.r_[0:60, 120:180]], take.expression[np.r_[0:60, 120:180]])
     assert np.abs(new.expression[85:95]).max() == 0
+    # with a fit the rules give coefficients too, and only there
+    monkeypatch.setattr(routes, "fit_matrix", lambda: np.random.default_rng(0).normal(size=(52, 100)))
+    new = generator.perform(MotionRequest(duration=6.0, seed=3, edit=edit), voice(), quiet)
+    assert np.array_equal(new.expression[np.r_[0:60, 120:180]], take.expression[np.r_[0:60, 120:180]])
+    assert moved(new.expression[85:95], np.zeros((10, 100)))
 
 
 def test_a_face_alone_by_the_same_weights(trained: Recipe, take: Motion, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -189,6 +199,8 @@ def test_a_face_alone_by_the_same_weights(trained: Recipe, take: Motion, monkeyp
     assert np.array_equal(new.expression[outside], take.expression[outside]) and moved(new.expression[inside], take.expression[inside])
     assert np.array_equal(new.rotations[outside], take.rotations[outside])
     assert moved(new.rotations[inside, JAW], take.rotations[inside, JAW])
+    drawn = routes.load("generator", take.metadata).perform(voice(), take.times, 1, None, FaceOptions())
+    assert drawn.jaw is not None and np.abs(new.rotations[80:100, JAW] - drawn.jaw[80:100]).max() < 1e-5, "not the jaw of the curves"
     assert np.array_equal(new.rotations[:, FINGERS], take.rotations[:, FINGERS]) and new.metadata["lips"] == "generator"
     ruled = remade(FaceSettings(), take)
     assert np.abs(ruled.expression[inside]).max() == 0 and np.array_equal(ruled.expression[outside], take.expression[outside])

@@ -11,7 +11,9 @@ import torch
 
 from bridge_server.face import generated, maps
 from bridge_server.motion import features
+from bridge_server.motion.assembly import Assembler
 from bridge_server.motion.conditions import SPEECH_SENTENCE
+from bridge_server.motion.editing import insert
 from bridge_server.motion.scheduling import NEVER, plan
 from bridge_server.motion.tokenizer import ABSENT, Tokenizer, TokenizerConfig
 from bridge_server.motion.torch_kinematics import finger_positions
@@ -23,9 +25,11 @@ from bridge_server.training.sequences import TextTable, build_text_set
 from bridge_server.training.text_stage import masked_loss, sums_below
 from bridge_server.training.tokenizer_stage import _loss, _windows
 from shared import rotations as rot
+from shared.edits import Range
 from shared.errors import UnderstudyError
 from shared.face_curves import ARKIT
 from shared.kinematics import forward
+from shared.motion import Motion
 from shared.skeleton import JOINT_COUNT, MIRROR, NEUTRAL_OFFSETS
 from shared.timeline import Direction
 
@@ -154,6 +158,22 @@ def test_stitched_sequences_mark_what_their_clips_lack() -> None:
         should = torch.tensor([[int(o) in has for o in row] for row in owner])
         assert float((there[:, :, g] == should).float().mean()) > 0.85
         assert bool(there[:, :, g].any()) and not bool(there[:, :, g].all())
+
+
+def test_an_expression_leaves_and_meets_its_neighbours_smoothly() -> None:
+    base, new = (Motion.from_body(30.0, rot.identity(90, 22), np.zeros((90, 3)), expression=np.full((90, width), value, np.float32))
+                 for width, value in ((100, 0.0), (100, 1.0)))
+    out = insert(base, new, [Range(1.0, 2.0)]).expression
+    assert not out[:30].any() and not out[60:].any() and np.abs(np.diff(out, axis=0)).max() < 0.2 and out[45].min() > 0.95
+    base.expression = base.expression[:, :0]
+    assert insert(base, new, [Range(1.0, 2.0, "left_arm")]).expression.shape == (90, 0)
+
+
+def test_a_stretch_takes_leave_of_the_expression_before_it() -> None:
+    made = Assembler(Tokenizer(WHOLE), 30.0, 60, [], [], face=1.0)
+    made.done, made.expression[29] = 30, 1.0
+    joined = made._expression_joined(np.zeros((40, 100), np.float32), slice(10, 40))
+    assert joined[0].min() > 0.6 and not joined[3:].any() and (np.diff(joined[:4, 0]) < 0).all()
 
 
 def test_one_book_over_the_body_leaves_hands_and_faces_out() -> None:
