@@ -243,6 +243,7 @@ class UNDERSTUDY_OT_export_motion(_Export, bpy.types.Operator):
 def draw(layout: Any, context: bpy.types.Context, character: Any) -> None:
     """The panel's content."""
     layout.operator("understudy.import_motion", icon="IMPORT")
+    layout.operator("understudy.add_smplx_body", icon="ARMATURE_DATA")
     layout.operator("understudy.export_motion", icon="EXPORT")
     layout.operator("understudy.export_character", icon="OUTLINER_OB_ARMATURE")
 

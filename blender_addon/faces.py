@@ -39,7 +39,7 @@ def driven_keys(character: Any) -> list[tuple[Any, FaceMap]]:
             continue
         names = [block.name for block in key.key_blocks[1:]]
         shapes = _with_own(character, recognise(names), names)
-        if shapes.drivers or shapes.visemes:
+        if shapes.drivers or shapes.visemes or shapes.coefficients:
             found[key] = shapes
     return list(found.items())
 
@@ -89,6 +89,7 @@ def bones_wanted(character: Any, mapping: Mapping) -> tuple[bool, bool]:
 
 
 def face_channels(shapes: FaceMap, motion: Motion) -> list[Channel]:
-    """Curves for one shape key block."""
-    return [Channel(f'key_blocks["{escaped(name)}"].value', 0, "Face", values)
-            for name, values in shapes.values(motion.face, shapes.strengths or 1.0).items()]
+    """Curves for one shape key block: face curves on named shapes, expression coefficients on theirs where the motion has any."""
+    values = dict(shapes.values(motion.face, shapes.strengths or 1.0))
+    values |= {name: motion.expression[:, n] for name, n in shapes.coefficients.items() if n < motion.expression.shape[1]}
+    return [Channel(f'key_blocks["{escaped(name)}"].value', 0, "Face", v) for name, v in values.items()]

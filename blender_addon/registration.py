@@ -8,7 +8,7 @@ from bpy.app.handlers import persistent
 
 from . import bone_map, cast, commands, connection, direction_io, direction_presets, directions, exports, imports, lock_ops, locks, log
 from . import overlay, overlay_mouse, overlay_ops, overlay_type, panels, performance, preferences, properties, regenerate, session
-from . import sound_energy, speech, takes, translations, unfinished
+from . import smplx_bodies, sound_energy, speech, takes, translations, unfinished
 from . import face, film
 
 __all__ = ["CLASSES", "register", "unregister"]
@@ -30,6 +30,7 @@ CLASSES: tuple[Any, ...] = (
     *lock_ops.CLASSES,
     *exports.CLASSES,
     *imports.CLASSES,
+    *smplx_bodies.CLASSES,
     *overlay_mouse.CLASSES,
     *overlay_ops.CLASSES,
     *overlay_type.CLASSES,
@@ -94,6 +95,7 @@ def register() -> None:
         raise
     properties.add_pointers()
     _add_menu().append(cast.menu)
+    _add_menu().append(smplx_bodies.menu)
     bpy.app.handlers.load_post.append(_on_load)
     unfinished.add_handlers()
     locks.add_handlers()
@@ -119,6 +121,7 @@ def unregister() -> None:
     _remove_keys()
     if _on_load in bpy.app.handlers.load_post:
         bpy.app.handlers.load_post.remove(_on_load)
+    _add_menu().remove(smplx_bodies.menu)
     _add_menu().remove(cast.menu)
     properties.remove_pointers()
     for cls in reversed(CLASSES):

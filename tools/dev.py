@@ -27,6 +27,8 @@ import environments as env  # noqa: E402  (stands beside this file)
 
 OTHER_VERSIONS = ("4.2.23", "4.5.15")
 """Of Blender's module, beside the one that ``test`` uses."""
+TESTED_EXTRAS = {"body": "smplx", "board": "tensorboard"}
+"""Optional extras of pyproject.toml that tests need, and what each brings. smplx is for non-commercial research use."""
 
 
 def run(command: list[str], **extra: str) -> int:
@@ -54,8 +56,12 @@ def demo(arguments: list[str]) -> int:
 
 
 def test(arguments: list[str]) -> int:
-    """All tests; those that import bpy run in Blender's Python."""
+    """All tests; those that import bpy run in Blender's Python. UNDERSTUDY_EXTRAS=body,board adds what is tested with optional packages."""
     python, blender = env.ensure_bridge(), env.ensure_blender()
+    for extra in filter(None, os.environ.get("UNDERSTUDY_EXTRAS", "").split(",")):
+        if extra not in TESTED_EXTRAS:
+            raise env.SetupError(f"There are no tests of the extra {extra!r}. UNDERSTUDY_EXTRAS takes {', '.join(TESTED_EXTRAS)}.")
+        env.ensure_extra(extra, TESTED_EXTRAS[extra])
     return run([str(python), "-m", "pytest", *arguments], UNDERSTUDY_BLENDER_PYTHON=str(blender))
 
 

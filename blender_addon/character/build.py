@@ -9,18 +9,20 @@ from mathutils import Vector
 
 from ..core.retarget.axes import vector_to_z_up
 from ..shared.skeleton import END_POINTS, JOINT_INDEX, JOINT_NAMES, PARENTS
-from .body import JOINTS, MOUTH, body_mesh, joint
+from .body import JOINTS, MOUTH, body_mesh
 from .expressions import shapes
 from .face_parts import HALF_MOUTH, MATERIALS, Part, face_parts
 from .weights import skin_weights
 
-__all__ = ["NAME", "build_character"]
+__all__ = ["NAME", "bind", "build_character", "make_armature"]
 
 NAME = "Understudy"
 _COLOURS = {
     "Skin": (0.62, 0.56, 0.51), "Lips": (0.47, 0.27, 0.25), "Eye White": (0.87, 0.87, 0.86), "Iris": (0.14, 0.27, 0.33),
     "Pupil": (0.01, 0.01, 0.01), "Brow": (0.10, 0.075, 0.06), "Mouth": (0.10, 0.025, 0.025), "Teeth": (0.83, 0.81, 0.76),
 }
+_JAW = np.array([0.0, 1.492, 0.092]) - JOINTS[JOINT_INDEX["jaw"]]
+"""From the jaw's joint to the chin."""
 _TAIL_AT = {"pelvis": "spine1", "spine1": "spine2", "spine2": "spine3", "spine3": "neck", "neck": "head"}
 for _side in ("left", "right"):
     _TAIL_AT |= {f"{_side}_{a}": f"{_side}_{b}" for a, b in (
@@ -28,22 +30,26 @@ for _side in ("left", "right"):
         *((f"{f}{n}", f"{f}{n + 1}") for f in ("index", "middle", "ring", "pinky", "thumb") for n in (1, 2)))}
 
 
-def _tail(name: str) -> np.ndarray:
-    """(3,) end of a bone, Y up."""
-    head = joint(name)
+def _tail(name: str, joints: np.ndarray) -> np.ndarray:
+    """(3,) end of a bone of a body with joints (55, 3), Y up."""
+    def at(joint_name: str) -> np.ndarray:
+        place: np.ndarray = joints[JOINT_INDEX[joint_name]]
+        return place
+
+    head = at(name)
     if name in _TAIL_AT:
-        return joint(_TAIL_AT[name])
+        return at(_TAIL_AT[name])
     if name == "head":
         return head + np.array(END_POINTS["head_top"][1])
     if name == "jaw":
-        return np.array([0.0, 1.492, 0.092])
+        return head + _JAW
     if name.endswith("_eye"):
         return head + np.array([0.0, 0.0, 0.03])
     if name.endswith("_foot"):
         return head + np.array(END_POINTS[f"{name[:-5]}_toe_end"][1])
     if name.endswith("_wrist"):
-        return joint(name.replace("wrist", "middle1"))
-    before = joint(name[:-1] + "2")
+        return at(name.replace("wrist", "middle1"))
+    before = at(name[:-1] + "2")
     return head + (head - before) * 0.85
 
 
@@ -55,9 +61,10 @@ def _roll_axis(name: str) -> Vector:
     return Vector((0, 0, 1)) if lying else Vector((0, -1, 0))
 
 
-def _armature(context: bpy.types.Context, collection: bpy.types.Collection) -> bpy.types.Object:
-    data = bpy.data.armatures.new(NAME)
-    rig = bpy.data.objects.new(NAME, data)
+def make_armature(context: bpy.types.Context, collection: bpy.types.Collection, title: str, joints: np.ndarray) -> bpy.types.Object:
+    """An armature of bones with SMPL-X's names, heads at joints (55, 3), metres, Y up; the active object afterwards."""
+    data = bpy.data.armatures.new(title)
+    rig = bpy.data.objects.new(title, data)
     collection.objects.link(rig)
     view_layer = context.view_layer
     for other in context.selected_objects:
@@ -65,10 +72,10 @@ def _armature(context: bpy.types.Context, collection: bpy.types.Collection) -> b
     view_layer.objects.active = rig
     rig.select_set(True)
     bpy.ops.object.mode_set(mode="EDIT")
-    heads = vector_to_z_up(JOINTS)
+    heads = vector_to_z_up(joints)
     for j, name in enumerate(JOINT_NAMES):
         bone = data.edit_bones.new(name)
-        bone.head, bone.tail = Vector(heads[j]), Vector(vector_to_z_up(_tail(name)))
+        bone.head, bone.tail = Vector(heads[j]), Vector(vector_to_z_up(_tail(name, joints)))
         bone.align_roll(_roll_axis(name))
         if PARENTS[j] >= 0:
             bone.parent = data.edit_bones[PARENTS[j]]
@@ -131,7 +138,7 @@ def _fill(mesh: bpy.types.Mesh, vertices: np.ndarray, quads: np.ndarray, parts: 
     mesh.validate()
 
 
-def _bind(body: bpy.types.Object, weights: np.ndarray) -> None:
+def bind(body: bpy.types.Object, weights: np.ndarray) -> None:
     """Vertex groups from (V, 55); vertices of equal weight are added together, which is what makes it quick."""
     rounded = np.round(weights * 255.0).astype(np.int32)
     for j, name in enumerate(JOINT_NAMES):
@@ -172,7 +179,7 @@ def build_character(context: bpy.types.Context) -> bpy.types.Object:
             weights[rows, JOINT_INDEX[part.bone]] = 1.0
         start += len(part.vertices)
 
-    rig = _armature(context, collection)
+    rig = make_armature(context, collection, NAME, JOINTS)
     mesh = bpy.data.meshes.new(f"{NAME} Body")
     for material in _materials():
         mesh.materials.append(material)
@@ -180,7 +187,7 @@ def build_character(context: bpy.types.Context) -> bpy.types.Object:
     body = bpy.data.objects.new(f"{NAME} Body", mesh)
     collection.objects.link(body)
     body.parent = rig
-    _bind(body, weights)
+    bind(body, weights)
     _shape_keys(body, everything, shapes(skin, parts))
     modifier = body.modifiers.new("Armature", "ARMATURE")
     modifier.object = rig

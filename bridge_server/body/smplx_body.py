@@ -14,13 +14,13 @@ import importlib.util
 import io
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 
 from shared import rotations as rot
 from shared.errors import UnderstudyError
-from shared.formats.arrays import ArrayFile, invalid, open_arrays
+from shared.formats.smplx_model import GENDERS, SMPLX_LICENCE, find_model, read_model
 from shared.kinematics import world_rotations
 from shared.motion import Motion
 from shared.skeleton import JOINT_COUNT, PARENTS
@@ -28,32 +28,6 @@ from shared.skeleton import JOINT_COUNT, PARENTS
 from .protocol import Mesh
 
 __all__ = ["GENDERS", "SmplxBody", "find_model"]
-
-GENDERS: Final = ("neutral", "female", "male")
-_SHAPE_COLUMNS: Final = 300
-_NEEDED: Final = ("v_template", "f", "shapedirs", "posedirs", "J_regressor", "kintree_table", "weights", "hands_meanl",
-                  "hands_meanr", "hands_componentsl", "hands_componentsr", "lmk_faces_idx", "lmk_bary_coords")
-_WHERE: Final = "Download the SMPL-X models from smpl-x.is.tue.mpg.de and name the npz file or its folder."
-
-
-def find_model(model: str | Path, gender: str = "neutral") -> Path:
-    """The model file: ``model`` itself, or the one for ``gender`` in the folder ``model`` or its folder ``smplx``.
-
-    :raises UnderstudyError: ``file_missing``, ``request_invalid``.
-    """
-    if gender not in GENDERS:
-        raise UnderstudyError("request_invalid", f"There is no SMPL-X model of the gender {gender!r}.",
-                              "Choose neutral, female or male.")
-    path = Path(model)
-    if path.is_file():
-        return path
-    if path.is_dir():
-        for folder in (path, path / "smplx"):
-            for suffix in ("", "_2020"):
-                if (file := folder / f"SMPLX_{gender.upper()}{suffix}.npz").is_file():
-                    return file
-        raise UnderstudyError("file_missing", f"The folder {path} has no SMPLX_{gender.upper()}.npz.", _WHERE)
-    raise UnderstudyError("file_missing", f"There is no SMPL-X model file {path}.", _WHERE)
 
 
 class SmplxBody:
@@ -67,52 +41,25 @@ class SmplxBody:
     :raises UnderstudyError: see :func:`.protocol.load_body`.
     """
 
-    licence = "SMPL-X model licence: non-commercial research use unless licensed from Meshcapade"
+    licence = SMPLX_LICENCE
 
     def __init__(self, model: str | Path, *, gender: str = "neutral", betas: Sequence[float] | np.ndarray = (),
                  device: str = "cpu") -> None:
-        self.path = find_model(model, gender)
+        self._file = read_model(model, gender)
+        self.path = self._file.path
         self.gender = gender
         self.device = device
         self.name = f"SMPL-X {gender}"
-        with open_arrays(self.path) as file:
-            self._read(file)
-        self.betas = self._checked(betas)
+        self.shape_count, self.expression_count = self._file.shape_count, self._file.expression_count
+        self.mean_hands, self.faces = self._file.mean_hands, self._file.faces
+        self.betas = self._file.checked(betas)
+        self._joints = self._file.joints(self.betas)
+        self._joint_expression = np.tensordot(self._file.regressor, self._file.expression_directions, 1)
         self._model: Any = None
-
-    def _read(self, file: ArrayFile) -> None:
-        missing = [key for key in _NEEDED if key not in file]
-        if missing:
-            raise UnderstudyError("file_invalid", f"{file.name} is not an SMPL-X model file: it has no {missing[0]}.", _WHERE)
-        template, directions, regressor = (file.numbers(k) for k in ("v_template", "shapedirs", "J_regressor"))
-        if regressor.shape != (JOINT_COUNT, len(template)) or directions.shape[:2] != template.shape:
-            raise invalid(file.name, f"its joint regressor has shape {regressor.shape} and its template {template.shape}", _WHERE)
-        # the older files have 10 shape and 10 expression columns, the newer ones 300 and 100
-        start = _SHAPE_COLUMNS if directions.shape[2] >= _SHAPE_COLUMNS + 100 else 10
-        self.shape_count = start
-        self.expression_count = min(directions.shape[2] - start, 100 if start == _SHAPE_COLUMNS else 10)
-        self._template = template
-        self._shape_directions = directions[:, :, :start]
-        self._joint_template = regressor @ template
-        self._joint_shape = np.tensordot(regressor, self._shape_directions, 1)
-        self._joint_expression = np.tensordot(regressor, directions[:, :, start:start + self.expression_count], 1)
-        self.mean_hands = np.stack([file.numbers("hands_meanl"), file.numbers("hands_meanr")]).reshape(2, 15, 3)
-        self.faces = file.numbers("f").astype(np.int32)
-
-    def _checked(self, betas: Sequence[float] | np.ndarray) -> np.ndarray:
-        b = np.asarray(betas, dtype=np.float64).reshape(-1)
-        if not np.isfinite(b).all():
-            raise UnderstudyError("request_invalid", "The shape coefficients contain NaN or infinity.", "Give finite betas.")
-        if len(b) > self.shape_count and np.any(b[self.shape_count:]):
-            raise UnderstudyError(
-                "request_invalid", f"{len(b)} shape coefficients were given and the model has {self.shape_count}.",
-                "Use the SMPL-X model file with 300 shape components, or fewer betas.")
-        return np.pad(b[: self.shape_count], (0, max(self.shape_count - len(b), 0)))
 
     def _rest_joints(self, expression: np.ndarray | None = None) -> np.ndarray:
         """(55, 3), or (T, 55, 3) for expressions (T, E): rest positions in the model's own axes, whose origin is in the trunk."""
-        joints = self._joint_template + self._joint_shape @ self.betas
-        return joints if expression is None else joints + np.einsum("jck,tk->tjc", self._joint_expression, expression)
+        return self._joints if expression is None else self._joints + np.einsum("jck,tk->tjc", self._joint_expression, expression)
 
     def rest_pelvis(self) -> np.ndarray:
         """(3,) metres from the model's origin: what ``trans`` in an AMASS file lacks of the pelvis' position."""
@@ -120,19 +67,13 @@ class SmplxBody:
 
     def proportions(self, betas: Sequence[float] | np.ndarray) -> tuple[np.ndarray, float]:
         """Rest pelvis (3,) and leg length (hip to knee to ankle) of another shape of this model, metres."""
-        joints = self._joint_template + self._joint_shape @ self._checked(betas)
+        joints = self._file.joints(self._file.checked(betas))
         legs = sum(float(np.linalg.norm(joints[b] - joints[a])) for a, b in ((1, 4), (4, 7), (2, 5), (5, 8)))
         return joints[0], legs / 2
 
     def rest_offsets(self) -> np.ndarray:
         """(55, 3) metres; row 0 is the pelvis above the lowest vertex."""
-        joints = self._rest_joints()
-        floor = float((self._template[:, 1] + self._shape_directions[:, 1] @ self.betas).min())
-        offsets = joints.copy()
-        for j in range(1, JOINT_COUNT):
-            offsets[j] = joints[j] - joints[PARENTS[j]]
-        offsets[0] = (0.0, joints[0, 1] - floor, 0.0)
-        return offsets
+        return self._file.offsets(self.betas)
 
     def _expression(self, motion: Motion) -> np.ndarray:
         """(T, E) with the model's number of coefficients."""
@@ -181,7 +122,7 @@ class SmplxBody:
                     reye_pose=tensor(pose[rows, 24]), left_hand_pose=tensor(pose[rows, 25:40]),
                     right_hand_pose=tensor(pose[rows, 40:55]), expression=tensor(expression[rows]), transl=tensor(shift[rows]))
             parts.append(output.vertices.cpu().numpy())
-        return np.concatenate(parts) if parts else np.zeros((0, len(self._template), 3), np.float32)
+        return np.concatenate(parts) if parts else np.zeros((0, len(self._file.template), 3), np.float32)
 
     def _smplx(self) -> Any:
         """The package's model, made when first needed."""

@@ -152,7 +152,8 @@ def test_offline_nothing_is_fetched_and_the_way_out_is_said(tmp_path: Path) -> N
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("HF_", "UNDERSTUDY_"))}
     environment |= {"HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path)}
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True)
-    assert done.returncode == 0 and "could not be fetched" in done.stdout and "allow online access" in done.stdout, done.stdout + done.stderr
+    said = done.stdout
+    assert done.returncode == 0 and "could not be fetched" in said and "allow online access" in said, said + done.stderr
 
 
 def test_an_audio_stage_is_trained_and_performed_with_wav2vec2(encoders: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

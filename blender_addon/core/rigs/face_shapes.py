@@ -103,6 +103,7 @@ class FaceMap:
     :ivar drivers: shape -> curve -> weight; :ivar visemes: shape -> Oculus viseme.
     :ivar score: 0 to 1, share of what a face is for that can be shown.
     :ivar missing: part of :data:`REGIONS` -> sentence. :ivar strengths: shape -> factor, 1 where it names none.
+    :ivar coefficients: shape -> number of the SMPL-X expression coefficient that it shows.
     """
 
     key: str
@@ -112,10 +113,13 @@ class FaceMap:
     score: float
     missing: Mapping[str, str] = field(default_factory=dict)
     strengths: Mapping[str, float] = field(default_factory=dict)
+    coefficients: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def summary(self) -> str:
         """As in "ARKit · 52 shapes"."""
+        if self.coefficients and not (self.drivers or self.visemes):
+            return f"SMPL-X expressions · {len(self.coefficients)} shapes"
         count = len(self.drivers) + len(self.visemes)
         return f"{self.label} · {count} shape{'s' if count != 1 else ''}" if count else "no face shapes"
 
@@ -209,6 +213,10 @@ def _match(face_set: FaceSet, names: list[str]) -> tuple[dict[str, dict[str, flo
     return drivers, shown
 
 
+_COEFFICIENT = re.compile(r"Exp\d{3}")
+"""Names of expression shapes as in Meshcapade's SMPL-X add-on for Blender."""
+
+
 def recognise(shape_names: Iterable[str]) -> FaceMap:
     """Which of a character's shape keys (without the basis) the face curves drive, and what the face cannot show."""
     names = [name for name in shape_names if not name.startswith("$")]
@@ -238,7 +246,8 @@ def recognise(shape_names: Iterable[str]) -> FaceMap:
     missing = {region: f"The face has no shape for {region}." for region in REGIONS if region not in regions}
     label = best[3].label if drivers or visemes else ""
     score = sum(_WEIGHT.get(region, 1.0) for region in regions) / total
-    return FaceMap(best[3].key if label else "", label, drivers, visemes, score if label else 0.0, missing)
+    coefficients = {name: int(name[3:]) for name in names if _COEFFICIENT.fullmatch(name)}
+    return FaceMap(best[3].key if label else "", label, drivers, visemes, score if label else 0.0, missing, coefficients=coefficients)
 
 
 def bones_needed(face: FaceMap, rig: RigMapping) -> tuple[bool, bool, tuple[str, ...]]:
