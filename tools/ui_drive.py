@@ -128,6 +128,8 @@ def picture_of_panel():
 
 
 def perform():
+    # beside a high Timeline only the panel with the progress has room
+    ui_panels.unfold("Performance")
     in_view(lambda: bpy.ops.understudy.perform("INVOKE_DEFAULT"))
     state["since"] = time.monotonic()
     return 0.5

@@ -70,6 +70,14 @@ def steps(drive):
         character.data.understudy_face.emotion = "happy"
         return SETTLE_SECONDS
 
+    def close_timeline():
+        """The panels that come are longer than what stands above it."""
+        timeline = max((a for a in drive.window().screen.areas if a.type == "DOPESHEET_EDITOR"), key=lambda a: a.height)
+        with bpy.context.temp_override(window=drive.window(), screen=drive.window().screen, area=timeline):
+            if bpy.ops.screen.area_close.poll():
+                bpy.ops.screen.area_close()
+        return 1.0
+
     def bones():
         unfold("Bone Map")
         return SETTLE_SECONDS
@@ -95,5 +103,5 @@ def steps(drive):
 
         return take
 
-    return [ask, wait_for_suggestions, show_words, picture("words"), face, picture("face_panel"), bones, picture("bone_map"),
+    return [ask, wait_for_suggestions, show_words, picture("words"), face, picture("face_panel"), close_timeline, bones, picture("bone_map"),
             preferences, picture("preferences"), viewport_again, drive.choose_tab]
