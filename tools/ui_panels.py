@@ -103,5 +103,5 @@ def steps(drive):
 
         return take
 
-    return [ask, wait_for_suggestions, show_words, picture("words"), face, picture("face_panel"), close_timeline, bones, picture("bone_map"),
-            preferences, picture("preferences"), viewport_again, drive.choose_tab]
+    return [ask, wait_for_suggestions, show_words, picture("words"), face, picture("face_panel"), close_timeline, bones,
+            picture("bone_map"), preferences, picture("preferences"), viewport_again, drive.choose_tab]
