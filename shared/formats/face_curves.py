@@ -6,8 +6,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -69,7 +68,8 @@ def write_face_curves(motion: Motion, path: str | Path, inverse: np.ndarray) -> 
                               "Perform it with its face.")
     arkit = stacked(motion.face).astype(np.float32)
     visemes = visemes_of(arkit, inverse).astype(np.float32)
-    joints: dict[str, Any] = {n: rot.quat_to_axis_angle(motion.rotations[:, JOINT_INDEX[n]].astype(np.float64)).astype(np.float32) for n in _JOINTS}
+    joints: dict[str, Any] = {
+        n: rot.quat_to_axis_angle(motion.rotations[:, JOINT_INDEX[n]].astype(np.float64)).astype(np.float32) for n in _JOINTS}
     temporary = path.with_name(path.name + ".part")
     if path.suffix.lower() == ".npz":
         with open(temporary, "wb") as file:
