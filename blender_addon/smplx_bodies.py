@@ -48,7 +48,7 @@ def add_body(context: bpy.types.Context, path: Path, betas: list[float], perform
 
 
 class UNDERSTUDY_OT_add_smplx_body(bpy.types.Operator, ImportHelper):
-    """Add a body from your own SMPL-X model file (npz), in its shape and with its skin. The file stays yours: its licence goes with the body"""
+    """Add a body from your own SMPL-X model file (npz), with its shape and skin. The file's licence goes with the body"""
 
     bl_idname = "understudy.add_smplx_body"
     bl_label = "Add SMPL-X Body"

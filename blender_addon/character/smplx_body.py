@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Puts a body from the user's own SMPL-X model file into Blender: armature, skinned mesh, expressions as shape keys.
 
-Proportions are those of the shape (betas). The skin is the model's own weights under Blender's linear blending; the model's corrections of the
-surface by pose (``posedirs``) are left out, since Blender has no counterpart that keys nothing.
+Proportions are those of the shape (betas). The skin is the model's own weights under Blender's linear blending; the model's
+corrections of the surface by pose (``posedirs``) are left out, since Blender has no counterpart that keys nothing.
 """
 
 from collections.abc import Sequence

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A user's own SMPL-X model file, in numpy: a body's proportions, its surface at rest and how the joints carry it.
 
-The layout is that of the published npz files (the keys that the ``smplx`` package reads). Neither the files nor anything out of them comes with
-Understudy: they are licensed to their users.
+The layout is that of the published npz files (the keys that the ``smplx`` package reads). Neither the files nor anything
+out of them comes with Understudy: they are licensed to their users.
 """
 
 from __future__ import annotations
