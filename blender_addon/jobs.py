@@ -57,7 +57,8 @@ def build_request(context: bpy.types.Context, character: Any, start: float | Non
     duration = None if content is not None and (seconds is None or last <= seconds) else last
     return MotionRequest(
         fps=rate, duration=duration, directions=asked, seed=settings.seed, weights=settings.weights or terms.DEFAULT,
-        text_guidance=settings.text_guidance, audio_guidance=settings.audio_guidance, temperature=settings.temperature,
+        text_guidance=settings.text_guidance or None, audio_guidance=settings.audio_guidance or None,
+        temperature=settings.temperature or None,
         amplitude=settings.amplitude, tempo=settings.tempo, energy=settings.energy, keep_time=settings.keep_time,
         in_place=settings.root == "in_place", audio_name=name, audio=content,
         transcript=acting.transcript_of(character),

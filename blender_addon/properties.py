@@ -34,12 +34,14 @@ class CharacterSettings(bpy.types.PropertyGroup):
     seed: IntProperty(name="Seed", min=0, description="The same seed with the same directions gives the same take")
     seed_locked: BoolProperty(name="Lock Seed", description="Perform again with the same seed instead of the next one")
     text_guidance: FloatProperty(
-        name="Follow Words", default=3.0, min=0.0, max=10.0, description="How strictly directions are followed")
+        name="Follow Words", default=0.0, min=0.0, max=10.0,
+        description="How strictly directions are followed; 0: as the weights do it best")
     audio_guidance: FloatProperty(
-        name="Follow Speech", default=1.5, min=0.0, max=10.0, description="How strictly the speech is followed")
+        name="Follow Speech", default=0.0, min=0.0, max=10.0,
+        description="How strictly the speech is followed; 0: as the weights do it best")
     temperature: FloatProperty(
-        name="Variety", default=1.0, min=0.0, soft_max=2.0, max=5.0,
-        description="How far from the likeliest movement a performance may go: 0 always the likeliest, more is more varied and less sure")
+        name="Variety", default=0.0, min=0.0, soft_max=2.0, max=5.0,
+        description="How far from the likeliest movement a performance may go, more varied and less sure; 0: as the weights do it best")
     amplitude: FloatProperty(name="Size", default=1.0, min=0.0, max=2.0, description="How large gestures are")
     tempo: FloatProperty(name="Tempo", default=1.0, min=0.0, max=2.0, description="How fast gestures are")
     energy: FloatProperty(name="Energy", default=1.0, min=0.0, max=2.0, description="How forceful gestures are")

@@ -31,9 +31,9 @@ MOTION_REQUEST_SCHEMA: Final[dict[str, Any]] = {
         "directions": {"type": "array", "maxItems": timeline.MAX_DIRECTIONS, "items": {"type": "object"}},
         "seed": {"type": "integer", "minimum": 0, "maximum": 2**63 - 1},
         "weights": {"type": "string", "maxLength": 200},
-        "text_guidance": {"type": "number", "minimum": 0, "maximum": 20},
-        "audio_guidance": {"type": "number", "minimum": 0, "maximum": 20},
-        "temperature": {"type": "number", "minimum": 0, "maximum": 5},
+        "text_guidance": {"type": ["number", "null"], "minimum": 0, "maximum": 20},
+        "audio_guidance": {"type": ["number", "null"], "minimum": 0, "maximum": 20},
+        "temperature": {"type": ["number", "null"], "minimum": 0, "maximum": 5},
         "amplitude": _SCALE, "tempo": _SCALE, "energy": _SCALE,
         "in_place": {"type": "boolean"}, "face": {"type": "boolean"}, "keep_time": {"type": "boolean"},
         "audio_name": {"type": "string", "maxLength": 500},
@@ -50,8 +50,9 @@ class MotionRequest:
     :ivar duration: seconds, or None for the length of the audio (without audio: the end of the last direction).
     :ivar seed: same seed, same request, same weights: same motion on the same machine.
     :ivar weights: name of a weights set.
-    :ivar text_guidance: scale of classifier-free guidance for the directions.
+    :ivar text_guidance: scale of classifier-free guidance for the directions; None: as the weights do it best.
     :ivar audio_guidance: the same for the speech.
+    :ivar temperature: of the choice of tokens, 0 takes the likeliest; None: as the weights do it best.
     :ivar amplitude: gesture size, 1 as generated.
     :ivar in_place: keep the pelvis over its starting point.
     :ivar keep_time: lead strokes to syllables where speech alone drives the body.
@@ -66,9 +67,9 @@ class MotionRequest:
     directions: list[Direction] = field(default_factory=list)
     seed: int = 0
     weights: str = "starter"
-    text_guidance: float = 3.0
-    audio_guidance: float = 1.5
-    temperature: float = 1.0
+    text_guidance: float | None = None
+    audio_guidance: float | None = None
+    temperature: float | None = None
     amplitude: float = 1.0
     tempo: float = 1.0
     energy: float = 1.0

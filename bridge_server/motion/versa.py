@@ -128,9 +128,15 @@ class VersaGenerator:
         frames = seconds * frame * _FPS + _BASE_BYTES if self.device == "cpu" else 0.0  # frames stay in the machine's memory
         return int(4 * (window + rows) + hearing + frames)
 
+    def _options(self, request: MotionRequest, seed: int) -> SampleOptions:
+        """How tokens are drawn: as the request says, else as the weights' card does."""
+        asked = {n: getattr(request, n) for n in ("text_guidance", "audio_guidance", "temperature")}
+        chosen = self.networks.card.get("sampling", {}) | {n: v for n, v in asked.items() if v is not None}
+        return SampleOptions(**chosen, seed=seed, size=_SIZES[self._smaller])
+
     def speak(self, audio: Audio, times: np.ndarray, seed: int, strength: float) -> tuple[np.ndarray, np.ndarray]:
         """See :func:`.learned_face.speak`."""
-        options = SampleOptions(seed=seed, size=_SIZES[self._smaller])
+        options = self._options(MotionRequest(), seed)
         return speak(self.networks, self.encoder, self.hearing, audio, times, strength, options)
 
     def _speaks_itself(self, request: MotionRequest) -> bool:
@@ -177,7 +183,7 @@ class VersaGenerator:
         size = _SIZES[self._smaller]
         for n, r in enumerate(requests):
             if r.edit is None:
-                waiting.setdefault(SampleOptions(r.text_guidance, r.audio_guidance, r.temperature, size=size), []).append(n)
+                waiting.setdefault(self._options(r, 0), []).append(n)
             else:
                 out[n] = self.perform(r, audios[n], lambda stage, fraction: report(stage, len(out) / len(requests)))
         room = batch_room(self._drawing, size)
@@ -241,8 +247,7 @@ class VersaGenerator:
         outlook = Outlook(Planner(performed, tokens, self.encoder, groups),
                           None if audio is None else Heard(self.hearing, audio, tokens, ROWS, AUDIO_RATE * tempo),
                           tokens, frames, request.keep_time, base is not None and base.undirected)
-        options = SampleOptions(request.text_guidance, request.audio_guidance, request.temperature, seed=request.seed,
-                                size=_SIZES[self._smaller])
+        options = self._options(request, request.seed)
         layers: list[FineLayer] = []
         fine, begun, last = [d for d in performed if d.part in FINE_PARTS], 0, _STAGES["parts"]
 

@@ -302,7 +302,7 @@ def _card(recipe: Recipe, folder: Path | None = None) -> None:
     sets = [*s["data"], *(f.name for f in recipe.speech_folders if f.parent == recipe.data or f in recipe.speech)]
     write_card(
         folder or recipe.weights, name=s["name"], version=s["version"], licence=s["licence"], data=list(dict.fromkeys(sets)),
-        non_commercial=bool(s.get("non_commercial", False)),
+        non_commercial=bool(s.get("non_commercial", False)), sampling=s.get("sampling", {}),
         text_encoder={"name": recipe._encoder("text_encoder", "minilm")["name"], "sha256": recipe.text_encoder().digest},
         audio_encoder=recipe.audio_encoder().card(), groups=list(_tokenizer_config(recipe).groups), recipe=public,
     )

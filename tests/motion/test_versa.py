@@ -147,6 +147,18 @@ def test_sliders(generator: versa.VersaGenerator) -> None:
     assert np.ptp(still.translation[:, [0, 2]], axis=0).max() == 0
 
 
+def test_what_the_request_leaves_open_is_as_the_weights_card_says(generator: versa.VersaGenerator, weights: Path) -> None:
+    request = MotionRequest(directions=WALK, seed=4, face=False)
+    plain = generator.perform(request, None, quiet)
+    write_card(weights, name="tiny", version="0", licence="CC0-1.0", non_commercial=False,
+               text_encoder={"name": "minilm", "sha256": ""}, sampling={"temperature": 0.0, "text_guidance": 9.0})
+    other = versa.VersaGenerator(str(weights))
+    sure = other.perform(request, None, quiet)
+    assert not np.array_equal(sure.rotations, plain.rotations)
+    request.temperature, request.text_guidance = 1.0, 3.0
+    assert np.array_equal(other.perform(request, None, quiet).rotations, plain.rotations)
+
+
 def test_a_cancel_leaves_at_once_and_the_generator_goes_on(generator: versa.VersaGenerator) -> None:
     def stop(stage: str, fraction: float) -> None:
         if stage == "body":
