@@ -33,7 +33,7 @@ GAZES = [
 ]
 LANGUAGES = [
     ("unknown", "Unknown", "Sounds are recognised in any language"),
-    ("en", "English", "Helps to recognise sounds where there is no transcript"),
+    ("en", "English", "A transcript is aligned; without one, sounds are recognised as in any language"),
     ("other", "Other", "Not English: a transcript is not aligned"),
 ]
 RATE = 10.0
