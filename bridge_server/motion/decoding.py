@@ -127,9 +127,9 @@ def _step(nets: Networks, tokens: Tensor, noise: Tensor, share: Tensor, left: Te
     logits = guided(nets.text, nets.audio, tokens, asked, options)
     cut = logits.topk(min(options.top, codes), -1).values[..., -1:]
     logits = torch.where(logits < cut, -math.inf, logits)
-    drawn = (logits / max(options.temperature, 1e-4) + (noise if options.temperature > 0 else 0)).argmax(-1)
+    drawn = (logits / asked.temperature.clamp_min(1e-4) + noise * (asked.temperature > 0)).argmax(-1)
     confidence = torch.log_softmax(logits, -1).gather(-1, drawn[..., None])[..., 0]
-    confidence = confidence + share * noise[..., 0]
+    confidence = confidence + share * asked.temperature[..., 0] * noise[..., 0]
     still = tokens == codes
     order = torch.where(still, confidence, math.inf).flatten(1).argsort(1)
     again = torch.zeros_like(order, dtype=torch.bool).scatter(1, order, torch.arange(order.shape[1], device=order.device) < left)
@@ -176,17 +176,15 @@ def fill(nets: Networks, windows: Sequence[Window], make_noise: Callable[[np.nda
     conditions = _conditions([w.view.conditions for w in rows], length, device)
     strength = torch.stack([_pad(torch.from_numpy(w.view.strength), 0, length) for w in rows]).to(device, non_blocking=True)
     said = [w.view.speech for w in rows if w.view.speech is not None]
-    asked = ask(nets.text, nets.audio, conditions, _speech(said, length, device) if said else None, strength, valid)
+    asked = ask(nets.text, nets.audio, conditions, _speech(said, length, device) if said else None, strength, valid, options)
     seeds = np.stack([np.pad(w.noise_seeds, ((0, length - len(w)), (0, 0))) for w in rows])
     noise = make_noise(seeds, hidden)
     part = [math.cos(math.pi / 2 * (k + 1) / steps) for k in range(steps)]
     left = torch.from_numpy(np.array([[[int(c * p)] for c in wanted] for p in part])).to(device, non_blocking=True)
-    shares = torch.tensor([options.temperature * options.order_noise * (1 - (k + 1) / steps) for k in range(steps)]).to(
-        device, non_blocking=True)
+    shares = torch.tensor([options.order_noise * (1 - (k + 1) / steps) for k in range(steps)]).to(device, non_blocking=True)
     # rows that only fill a batch up are drawn nothing, whatever is known of them
     tokens = torch.where(torch.from_numpy(hidden).to(device, non_blocking=True), codes, known[..., 0].clamp_min(0))
-    key = (len(rows), length, asked.text is None, options.text_guidance, options.audio_guidance, options.temperature, options.top,
-           options.size.together)
+    key = (len(rows), length, asked.text is None, options.audio_guidance, options.top, options.size.together)
 
     def step(inputs: Sequence[Tensor]) -> Tensor:
         return _step(nets, inputs[0], inputs[1], inputs[2], inputs[3], asked.like(inputs[4:]), options)

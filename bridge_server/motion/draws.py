@@ -61,7 +61,9 @@ class Size:
 class SampleOptions:
     """How tokens are drawn.
 
-    :ivar steps: decoding steps of a window. :ivar temperature: of the token choice, 0 takes the likeliest.
+    :ivar text_guidance: scale of the guidance by text. :ivar temperature: of the token choice, 0 takes the likeliest.
+    :ivar undirected_guidance: and ``undirected_temperature``: the same where no direction is, and speech or idling drives.
+    :ivar steps: decoding steps of a window.
     :ivar top: only this many of the likeliest codes are drawn from.
     :ivar order_noise: how much chance there is in which tokens are kept first. With little of it the surest ones, which
         are those of standing still, come first and talk the others into it.
@@ -70,6 +72,8 @@ class SampleOptions:
     text_guidance: float = 3.0
     audio_guidance: float = 1.5
     temperature: float = 1.0
+    undirected_guidance: float = 3.0
+    undirected_temperature: float = 1.0
     steps: int = 12
     top: int = 128
     order_noise: float = 8.0

@@ -16,6 +16,7 @@ from torch import Tensor
 from .audio_branch import AudioBranch
 from .conditions import Conditions
 from .draws import SampleOptions, Speech
+from .scheduling import NEVER
 from .text_branch import TextBranch
 
 __all__ = ["Asked", "ask", "guided"]
@@ -25,7 +26,7 @@ __all__ = ["Asked", "ask", "guided"]
 class Asked:
     """What a window's steps take in, B performances of N tokens.
 
-    :ivar strength: (B, N, 1, 1) or (B, N, G, 1), multiplies the guidance by text.
+    :ivar strength: (B, N, G, 1), the guidance by text. :ivar temperature: (B, N, G, 1), of the choice of each token.
     :ivar mask: (B, 1, 1, N) bool, False at padding; None: there is none.
     :ivar text: (2 B, N, width) conditions, nothing and then what is asked; None where speech is followed.
     :ivar heard: (3 B, N, width) sound for nothing, text alone, text and sound; None without speech.
@@ -33,6 +34,7 @@ class Asked:
     """
 
     strength: Tensor
+    temperature: Tensor
     mask: Tensor | None
     text: Tensor | None = None
     heard: Tensor | None = None
@@ -40,18 +42,18 @@ class Asked:
 
     def tensors(self) -> list[Tensor]:
         """All that there are, always in the same order."""
-        return [x for x in (self.strength, self.mask, self.text, self.heard, *self.layers) if x is not None]
+        return [x for x in (self.strength, self.temperature, self.mask, self.text, self.heard, *self.layers) if x is not None]
 
     def like(self, tensors: Sequence[Tensor]) -> Asked:
         """The same made of other tensors, in the order of :meth:`tensors`."""
         rest = iter(tensors)
-        one = [None if x is None else next(rest) for x in (self.strength, self.mask, self.text, self.heard)]
-        assert one[0] is not None
-        return Asked(one[0], one[1], one[2], one[3], tuple(rest))
+        one = [None if x is None else next(rest) for x in (self.strength, self.temperature, self.mask, self.text, self.heard)]
+        assert one[0] is not None and one[1] is not None
+        return Asked(one[0], one[1], one[2], one[3], one[4], tuple(rest))
 
 
 def ask(text: TextBranch, audio: AudioBranch | None, conditions: Conditions, heard: Speech | None, strength: Tensor,
-        valid: Tensor | None) -> Asked:
+        valid: Tensor | None, options: SampleOptions) -> Asked:
     """Make ready what does not change in a window.
 
     :param conditions: (B, N, G). :param strength: (B, N, G). :param valid: (B, N) bool, False at padding.
@@ -60,9 +62,11 @@ def ask(text: TextBranch, audio: AudioBranch | None, conditions: Conditions, hea
     mask = None if valid is None else valid[:, None, None]
     twice = None if mask is None else mask.repeat(2, 1, 1, 1)
     asked = text.conditions(Conditions.stack([conditions.without_text(), conditions]))
-    strength = strength[..., None]
+    undirected = (conditions.since == NEVER) & (conditions.until == NEVER)
+    strength = (strength * torch.where(undirected, options.undirected_guidance, options.text_guidance))[..., None]
+    temperature = torch.where(undirected, options.undirected_temperature, options.temperature)[..., None]
     if audio is None or heard is None:
-        return Asked(strength, mask, asked)
+        return Asked(strength, temperature, mask, asked)
     b, n, groups = conditions.given.shape
     masked = torch.full((2 * b, n, groups), text.config.codes, dtype=torch.long, device=asked.device)
     _, layers = text.under(masked, asked, twice)
@@ -73,7 +77,7 @@ def ask(text: TextBranch, audio: AudioBranch | None, conditions: Conditions, hea
     three = tuple(torch.cat((x[:b], y, y)) for x, a in zip(layers, alone, strict=True) for y in [torch.where(gap, a, x[b:])])
     sound = audio.audio(heard.rows, heard.given, valid)
     nothing = audio.audio.none.expand_as(sound)
-    return Asked(strength, mask, None, torch.cat((nothing, nothing, sound)), three)
+    return Asked(strength, temperature, mask, None, torch.cat((nothing, nothing, sound)), three)
 
 
 def guided(text: TextBranch, audio: AudioBranch | None, tokens: Tensor, asked: Asked, options: SampleOptions) -> Tensor:
@@ -91,7 +95,7 @@ def guided(text: TextBranch, audio: AudioBranch | None, tokens: Tensor, asked: A
         else:
             logits = torch.cat([text.under(tokens, asked.text[k * b:k * b + b], mask(1))[0] for k in range(2)])
         nothing, told = logits[:b], logits[b:]
-        return nothing + options.text_guidance * asked.strength * (told - nothing)
+        return nothing + asked.strength * (told - nothing)
     assert audio is not None and asked.heard is not None
     if together:
         logits = audio.hearing(tokens.repeat(3, 1, 1), asked.heard, list(asked.layers), mask(3))
@@ -99,4 +103,4 @@ def guided(text: TextBranch, audio: AudioBranch | None, tokens: Tensor, asked: A
         logits = torch.cat([audio.hearing(tokens, asked.heard[k * b:k * b + b], [x[k * b:k * b + b] for x in asked.layers], mask(1))
                             for k in range(3)])
     nothing, told, full = logits[:b], logits[b:2 * b], logits[2 * b:]
-    return nothing + options.text_guidance * asked.strength * (told - nothing) + options.audio_guidance * (full - told)
+    return nothing + asked.strength * (told - nothing) + options.audio_guidance * (full - told)

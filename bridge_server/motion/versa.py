@@ -130,7 +130,9 @@ class VersaGenerator:
 
     def _options(self, request: MotionRequest, seed: int) -> SampleOptions:
         """How tokens are drawn: as the request says, else as the weights' card does."""
-        asked = {n: getattr(request, n) for n in ("text_guidance", "audio_guidance", "temperature")}
+        asked = {"text_guidance": request.text_guidance, "undirected_guidance": request.text_guidance,
+                 "audio_guidance": request.audio_guidance,
+                 "temperature": request.temperature, "undirected_temperature": request.temperature}
         chosen = self.networks.card.get("sampling", {}) | {n: v for n, v in asked.items() if v is not None}
         return SampleOptions(**chosen, seed=seed, size=_SIZES[self._smaller])
 
