@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from .core.rigs.mapping import Mapping
 
 __all__ = [
-    "CLASSES", "NO_CHARACTER", "OnCharacter", "SceneSettings", "active", "by_uid", "cannot_write", "clear_notice", "draw", "fps",
+    "CLASSES", "InObjectMode", "NO_CHARACTER", "OnCharacter", "SceneSettings", "active", "by_uid", "cannot_write", "clear_notice", "draw", "fps",
     "mapping_of", "origin", "refuse",
 ]
 
@@ -64,6 +64,18 @@ class OnCharacter:
         """Whether there is one."""
         if active(context) is None:
             cls.poll_message_set(NO_CHARACTER)  # type: ignore[attr-defined]
+            return False
+        return True
+
+
+class InObjectMode:
+    """Mix-in for operators that add figures, which is done in Object Mode only."""
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        """Whether Blender is in it."""
+        if context.mode != "OBJECT":
+            cls.poll_message_set("Leave the present mode for Object Mode first")  # type: ignore[attr-defined]
             return False
         return True
 
@@ -123,20 +135,12 @@ def cannot_write(path: Path, error: OSError) -> UnderstudyError:
                            "Choose another folder, or check its permissions.")
 
 
-class UNDERSTUDY_OT_add_character(bpy.types.Operator):
+class UNDERSTUDY_OT_add_character(InObjectMode, bpy.types.Operator):
     """Add a neutral figure that can perform at once"""
 
     bl_idname = "understudy.add_character"
     bl_label = "Add Understudy Character"
     bl_options = {"REGISTER", "UNDO"}
-
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        """A figure is added in Object Mode only."""
-        if context.mode != "OBJECT":
-            cls.poll_message_set("Leave the present mode for Object Mode first")
-            return False
-        return True
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         """Build the figure and choose it."""

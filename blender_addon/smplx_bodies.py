@@ -47,7 +47,7 @@ def add_body(context: bpy.types.Context, path: Path, betas: list[float], perform
     return body
 
 
-class UNDERSTUDY_OT_add_smplx_body(bpy.types.Operator, ImportHelper):
+class UNDERSTUDY_OT_add_smplx_body(cast.InObjectMode, bpy.types.Operator, ImportHelper):
     """Add a body from your own SMPL-X model file (npz), with its shape and skin. The file's licence goes with the body"""
 
     bl_idname = "understudy.add_smplx_body"
@@ -60,14 +60,6 @@ class UNDERSTUDY_OT_add_smplx_body(bpy.types.Operator, ImportHelper):
         name="Shape", description="Shape coefficients (betas) with commas between them; empty is the average person of the file")
     with_take: BoolProperty(
         name="With the Take", default=True, description="The body performs the take that the present character shows")
-
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        """A body is added in Object Mode only."""
-        if context.mode != "OBJECT":
-            cls.poll_message_set("Leave the present mode for Object Mode first")
-            return False
-        return True
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         """Read the file and build the body."""
