@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from .core.rigs.mapping import Mapping
 
 __all__ = [
-    "CLASSES", "InObjectMode", "NO_CHARACTER", "OnCharacter", "SceneSettings", "active", "by_uid", "cannot_write", "clear_notice", "draw", "fps",
-    "mapping_of", "origin", "refuse",
+    "CLASSES", "InObjectMode", "NO_CHARACTER", "OnCharacter", "SceneSettings", "active", "by_uid", "cannot_write", "clear_notice", "draw",
+    "fps", "mapping_of", "origin", "refuse",
 ]
 
 NO_CHARACTER = "No character chosen: pick an armature, or add a character"
