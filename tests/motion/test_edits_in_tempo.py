@@ -7,7 +7,6 @@ import numpy as np
 
 from bridge_server.motion import versa
 from bridge_server.motion.asked import Held
-from bridge_server.motion.asked import Held
 from shared import rotations as rot
 from shared.edits import Edit, Lock, Range
 from shared.motion import Motion
