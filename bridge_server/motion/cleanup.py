@@ -34,6 +34,8 @@ _CLEARANCE: Final = ((0.012, 0.020, 0.032, 0.052, 0.080, 0.150), (0.0, 0.027, 0.
 """Metres a frame over the floor, and how high the lowest point of a foot is that travels so: medians of the captured training clips."""
 _STEP: Final = 2
 """Frames on either side of the fastest one in which such a step is taken."""
+_AT_REST: Final = 0.012
+"""Metres above the floor up to which a standing sole is left where it is: there the soles of captured people are in half of all frames."""
 CALM_FRAMES: Final = 1.0
 _SOLES: Final = ("left_heel", "left_toe_end", "right_heel", "right_toe_end")
 
@@ -158,14 +160,15 @@ def _carry_root(positions: np.ndarray, world: np.ndarray, standing: np.ndarray) 
 
 
 def _floor(positions: np.ndarray, world: np.ndarray, standing: np.ndarray) -> np.ndarray:
-    """Height offsets (T,) that bring standing soles to the floor, slowly, and no sole under it."""
+    """Height offsets (T,) that bring standing soles to the floor, to :data:`_AT_REST` at most, slowly, and no sole under it."""
     heights = soles(positions, world)[..., 1]
     lowest = heights.min(1)
     stands = standing.any(1)
     if stands.any():
         known = np.flatnonzero(stands)
-        height = np.interp(np.arange(len(lowest)), known, np.where(standing, heights, np.inf).min(1)[known])
-        offset = -_smooth(height, 8)
+        height = np.where(standing, heights, np.inf).min(1)[known]
+        away = np.interp(np.arange(len(lowest)), known, height - np.clip(height, 0.0, _AT_REST))
+        offset = -_smooth(away, 8)
     else:
         offset = np.zeros(len(lowest))
     under = np.maximum(0, -(lowest + offset))
