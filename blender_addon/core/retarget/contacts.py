@@ -39,20 +39,30 @@ def _close_and_open(mask: np.ndarray, frames: int) -> np.ndarray:
 
 def estimate_contacts(motion: Motion, positions: np.ndarray | None = None) -> np.ndarray:
     """(T, 4) bool: joints of the feet that are low and slow, on the source's floor y = 0."""
-    positions = motion.positions() if positions is None else positions
-    feet = positions[:, _JOINTS]
+    low, slow = _low_and_slow(motion, positions)
     if len(motion) < 2:
-        return feet[..., 1] < _REST_HEIGHT + _HEIGHT
-    speed = np.linalg.norm(np.gradient(feet, axis=0), axis=-1) * motion.fps
-    low = (feet[..., 1] < _REST_HEIGHT + _HEIGHT) & (speed < _SPEED)
+        return low
     frames = max(2, round(_SHORTEST_SECONDS * motion.fps))
-    return np.stack([_close_and_open(low[:, c], frames) for c in range(low.shape[1])], axis=1)
+    return np.stack([_close_and_open((low & slow)[:, c], frames) for c in range(low.shape[1])], axis=1)
+
+
+def _low_and_slow(motion: Motion, positions: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+    """Two (T, 4) bool: joints of the feet near the source's floor y = 0, and those that hardly move."""
+    feet = (motion.positions() if positions is None else positions)[:, _JOINTS]
+    low = feet[..., 1] < _REST_HEIGHT + _HEIGHT
+    if len(motion) < 2:
+        return low, np.ones_like(low)
+    return low, np.linalg.norm(np.gradient(feet, axis=0), axis=-1) * motion.fps < _SPEED
 
 
 def standing(motion: Motion, estimate: bool, positions: np.ndarray | None = None) -> np.ndarray:
-    """(T, 4) bool: the motion's contacts of at least one half, or an estimate where it has none at all."""
+    """(T, 4) bool: the motion's contacts of at least one half, or an estimate where it has none at all.
+
+    A foot that is still coming down does not stand, whatever a network says: pulled to the floor it would stretch the leg.
+    """
     if np.any(motion.contacts > 0):
         frames = max(2, round(0.5 * _SHORTEST_SECONDS * motion.fps))
-        solid = motion.contacts >= 0.5
+        low, slow = _low_and_slow(motion, positions)
+        solid = (motion.contacts >= 0.5) & (low | slow)
         return np.stack([_close_and_open(solid[:, c], frames) for c in range(solid.shape[1])], axis=1)
     return estimate_contacts(motion, positions) if estimate else np.zeros((len(motion), len(CONTACT_NAMES)), dtype=bool)
