@@ -24,26 +24,10 @@ from shared.requests import motion_to_buffers
 from shared.skeleton import JOINT_INDEX
 from shared.timeline import Direction
 
-__all__ = ["begin_face", "face_of", "hear", "make_face", "perform", "put_on"]
+__all__ = ["begin_face", "hear", "make_face", "perform", "put_on"]
 
 _EDGE = 0.12
 """Seconds in which a stretch of a face takes over from what is before and after it."""
-
-
-def face_of(
-    audio: Audio | None,
-    times: np.ndarray,
-    seed: int,
-    transcript: str,
-    directions: list[Direction],
-    settings: FaceSettings,
-    metadata: dict[str, Any] | None = None,
-) -> FacePerformance:
-    """The face that a request asks for. :raises UnderstudyError: what the route raises.
-
-    :param metadata: of the take whose face it is, if there is one already.
-    """
-    return begin_face(audio, times, seed, transcript, directions, settings, metadata).upto(len(times))
 
 
 def begin_face(
@@ -55,7 +39,10 @@ def begin_face(
     settings: FaceSettings,
     metadata: dict[str, Any] | None = None,
 ) -> routes.Begun:
-    """The same, made as far as it is asked for."""
+    """The face that a request asks for, made as far as it is asked for. :raises UnderstudyError: what the route raises.
+
+    :param metadata: of the take whose face it is, if there is one already.
+    """
     options = FaceOptions.of(settings, times, emotions_from_directions(directions, times))
     return routes.begin(routes.load(settings.route, metadata), audio, times, seed, transcript or None, options)
 
@@ -117,7 +104,8 @@ def make_face(request: FaceRequest, audio: Audio | None, report: Callable[[str, 
     base = request.base
     motion = base.slice(0, len(base))
     report("face", 0.1)
-    face = face_of(audio, base.times, request.seed, request.transcript, request.directions, request.face_settings, base.metadata)
+    begun = begin_face(audio, base.times, request.seed, request.transcript, request.directions, request.face_settings, base.metadata)
+    face = begun.upto(len(base.times))
     made = base.slice(0, len(base))
     put_on(made, face, request.face_settings, turn_head=False)
     weight = np.zeros(len(base))

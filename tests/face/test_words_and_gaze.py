@@ -188,9 +188,9 @@ def test_routes_are_found_by_name(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.delenv(routes.AUDIO2FACE, raising=False)
     monkeypatch.setattr(routes, "entry_points", lambda group: [_Entry] if group == routes.ENTRY_POINT_GROUP else [])
     assert routes.available() == ["rules", "other"]
-    made = jobs.face_of(None, np.arange(3) / 30, 0, "", [], FaceSettings(route="other"))
+    made = jobs.begin_face(None, np.arange(3) / 30, 0, "", [], FaceSettings(route="other")).upto(3)
     assert made.source == "other" and made.curves["jawOpen"][0] == 0.25
-    assert jobs.face_of(None, np.arange(3) / 30, 0, "", [], FaceSettings()).source == "none"
+    assert jobs.begin_face(None, np.arange(3) / 30, 0, "", [], FaceSettings()).upto(3).source == "none"
     for name, message in (("nobody", "no face route"), ("audio2face", "No folder")):
         with pytest.raises(UnderstudyError, match=message):
             routes.load(name)
